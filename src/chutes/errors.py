@@ -1,0 +1,164 @@
+"""Every exception of the package, ordered by what its reader does next.
+
+    ChutesError
+    ├── DefinitionError (ValueError)     correct the chute file, at the line that raised
+    │   ├── InvalidPath                  … the path of a cord or websocket
+    │   ├── DuplicatePath                … a second cord or websocket on one path
+    │   └── DuplicateName                … a second job of one name
+    ├── SettingsError (ValueError)       correct the environment variable that it names
+    ├── LoadError                        correct the reference on the command line
+    ├── ServeError                       free the port, or choose another
+    ├── StartupError                     read the traceback of the hook that failed
+    ├── ProcessError                     read the last lines of the child process
+    ├── RequestError                     (server side) becomes an answer with the class's `status`
+    │   ├── BodyTooLarge          413
+    │   ├── QueueFull             503
+    │   └── NotReady              503
+    └── CallError                        (client side) a running chute did not give a good answer
+        ├── ConnectionFailed             is the chute running, and is the URL right?
+        ├── CallRefused                  wait, then call again: the chute is busy, or starts, or stops
+        ├── CallRejected                 correct the arguments, or the key
+        └── CallFailed                   the chute's own code failed: its log has the request id
+"""
+
+__all__ = [
+    "BodyTooLarge",
+    "CallError",
+    "CallFailed",
+    "CallRefused",
+    "CallRejected",
+    "ChutesError",
+    "ConnectionFailed",
+    "DefinitionError",
+    "DuplicateName",
+    "DuplicatePath",
+    "InvalidPath",
+    "LoadError",
+    "NotReady",
+    "ProcessError",
+    "QueueFull",
+    "RequestError",
+    "ServeError",
+    "SettingsError",
+    "StartupError",
+]
+
+
+class ChutesError(Exception):
+    """The base of every exception that this package raises on purpose."""
+
+
+class DefinitionError(ChutesError, ValueError):
+    """The chute file says something that cannot be: correct it where this was raised."""
+
+
+class InvalidPath(DefinitionError):  # noqa: N818 - the public SDK's name
+    """The path of a cord or a websocket has a form that no request can have."""
+
+
+class DuplicatePath(DefinitionError):  # noqa: N818 - the public SDK's name
+    """A cord or websocket with this verb and path exists already."""
+
+
+class DuplicateName(DefinitionError):  # noqa: N818 - reads as its sibling
+    """A job with this name exists already."""
+
+
+class SettingsError(ChutesError, ValueError):
+    """An environment variable has a value that cannot be used."""
+
+
+class LoadError(ChutesError):
+    """A reference such as `app:chute` does not lead to a chute."""
+
+
+class ServeError(ChutesError):
+    """The server cannot start: most often its port is taken."""
+
+
+class StartupError(ChutesError):
+    """A startup hook failed; its own exception is the cause."""
+
+
+class ProcessError(ChutesError):
+    """A child process did not start, was not ready in time, or ended."""
+
+
+class RequestError(ChutesError):
+    """An answer other than success, with the status of its class.
+
+    Attributes:
+        status: the HTTP status code.
+        headers: headers of the answer, such as `Retry-After`.
+    """
+
+    status: int = 500
+
+    def __init__(self, detail: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.headers = headers or {}
+
+
+class BodyTooLarge(RequestError):  # noqa: N818 - named for the condition
+    """The request's body has more bytes than the chute takes."""
+
+    status = 413
+
+
+class QueueFull(RequestError):  # noqa: N818 - named for the condition
+    """All slots and all places in the queue are taken."""
+
+    status = 503
+
+
+class NotReady(RequestError):  # noqa: N818 - named for the condition
+    """The chute starts, stops, or was never started."""
+
+    status = 503
+
+
+class CallError(ChutesError):
+    """A call to a running chute had no good answer.
+
+    Attributes:
+        status: the HTTP status code, None when there was no answer.
+        detail: the `detail` of the answer's body, else its text.
+        request_id: the id to look for in the chute's log, when the answer had one.
+    """
+
+    def __init__(
+        self, message: str, *, status: int | None = None, detail: object = None, request_id: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.detail = detail
+        self.request_id = request_id
+
+
+class ConnectionFailed(CallError):  # noqa: N818 - named for the condition
+    """No connection, or it broke before the answer was whole."""
+
+
+class CallRefused(CallError):  # noqa: N818 - named for the condition
+    """429 or 503: busy, starting or stopping; `retry_after` seconds when the answer said so."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        detail: object = None,
+        request_id: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message, status=status, detail=detail, request_id=request_id)
+        self.retry_after = retry_after
+
+
+class CallRejected(CallError):  # noqa: N818 - named for the condition
+    """Any other 4xx: the request has to change."""
+
+
+class CallFailed(CallError):  # noqa: N818 - named for the condition
+    """Any other 5xx, or an error inside a stream: the chute's own code failed."""
