@@ -1,0 +1,161 @@
+"""The environment variables `CHUTES_*`, as one frozen value; nothing else reads the environment."""
+
+import difflib
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, cast, get_args
+
+from chutes.errors import SettingsError
+from chutes.suggestions import did_you_mean
+
+__all__ = ["LOG_LEVELS", "VARIABLES", "LogFormat", "Settings", "check_log_level"]
+
+LogFormat = Literal["auto", "human", "json"]
+
+LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
+
+VARIABLES = (
+    "CHUTES_API_KEY",
+    "CHUTES_API_KEYS",
+    "CHUTES_HOME",
+    "CHUTES_HOST",
+    "CHUTES_LISTEN_FD",
+    "CHUTES_LOG_FORMAT",
+    "CHUTES_LOG_LEVEL",
+    "CHUTES_PORT",
+)
+
+_PREFIX = "CHUTES_"
+_HIGHEST_PORT = 65535
+_HIGHEST_DESCRIPTOR = 1_048_576
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the environment says; a variable that is unset or empty leaves the default.
+
+    Attributes:
+        api_keys: `CHUTES_API_KEYS` as written: the keys that a server accepts, or the file that lists them.
+        api_key: `CHUTES_API_KEY`: the key that a client sends.
+        log_format: `CHUTES_LOG_FORMAT`; "auto" is human on a terminal and JSON elsewhere.
+        log_level: `CHUTES_LOG_LEVEL`, None when unset.
+        home: `CHUTES_HOME`, the folder for what outlives a process; default `~/.chutes`.
+        host: `CHUTES_HOST`, the address to bind, None when unset.
+        port: `CHUTES_PORT`, 0 to 65535, None when unset.
+        listen_fd: `CHUTES_LISTEN_FD`, a bound socket that the reload supervisor hands to its child.
+        no_color: `NO_COLOR` is set: no colours on any terminal.
+        unrecognised: names of the other `CHUTES_*` variables.
+    """
+
+    api_keys: str = field(default="", repr=False)
+    api_key: str = field(default="", repr=False)
+    log_format: LogFormat = "auto"
+    log_level: str | None = None
+    home: Path = Path(".chutes")
+    host: str | None = None
+    port: int | None = None
+    listen_fd: int | None = None
+    no_color: bool = False
+    unrecognised: tuple[str, ...] = ()
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> "Settings":
+        """Read the variables of `environ`, by default those of the process.
+
+        Raises:
+            SettingsError: a value cannot be used; the text names the variable and says what to write.
+        """
+        env = os.environ if environ is None else environ  # noqa: TID251 - this is the one reader
+        return cls(
+            api_keys=env.get("CHUTES_API_KEYS", ""),
+            api_key=env.get("CHUTES_API_KEY", ""),
+            log_format=_log_format(env.get("CHUTES_LOG_FORMAT", "")),
+            log_level=_log_level(env.get("CHUTES_LOG_LEVEL", "")),
+            home=_home(env.get("CHUTES_HOME", "")),
+            host=env.get("CHUTES_HOST", "").strip() or None,
+            port=_port(env.get("CHUTES_PORT", "")),
+            listen_fd=_number("CHUTES_LISTEN_FD", env.get("CHUTES_LISTEN_FD", ""), _HIGHEST_DESCRIPTOR, "3"),
+            no_color=bool(env.get("NO_COLOR")),
+            unrecognised=tuple(
+                sorted(name for name in env if name.startswith(_PREFIX) and name not in VARIABLES)
+            ),
+        )
+
+    def unknown(self) -> tuple[str, ...]:
+        """One sentence for each variable that looks like a misspelt one of ours.
+
+        Other `CHUTES_*` variables are somebody else's: the public platform sets several.
+        """
+        ours = {_letters(variable): variable for variable in VARIABLES}
+        sentences = []
+        for name in self.unrecognised:
+            nearest = difflib.get_close_matches(_letters(name), ours, n=1, cutoff=0.8)
+            if nearest:
+                sentences.append(f"The variable {name} is not read. Did you mean {ours[nearest[0]]}?")
+        return tuple(sentences)
+
+
+def check_log_level(level: str) -> str:
+    """Return `level` in lower case.
+
+    Raises:
+        SettingsError: there is no such level.
+    """
+    folded = level.strip().lower()
+    if folded not in LOG_LEVELS:
+        raise SettingsError(
+            f"Unknown log level {level!r}.{did_you_mean(level, LOG_LEVELS)}"
+            f" It is one of {', '.join(LOG_LEVELS)}."
+        )
+    return folded
+
+
+def _letters(variable: str) -> str:
+    """What tells a variable apart; the prefix that all share would make any two look alike."""
+    return variable.removeprefix(_PREFIX).replace("_", "")
+
+
+def _log_format(text: str) -> LogFormat:
+    folded = text.strip().lower() or "auto"
+    for known in get_args(LogFormat):
+        if folded == known:
+            return cast("LogFormat", known)
+    raise SettingsError(f"Invalid CHUTES_LOG_FORMAT {text!r}. Write one of {', '.join(get_args(LogFormat))}.")
+
+
+def _log_level(text: str) -> str | None:
+    if not text.strip():
+        return None
+    try:
+        return check_log_level(text)
+    except SettingsError as exc:
+        raise SettingsError(f"Invalid CHUTES_LOG_LEVEL. {exc}") from None
+
+
+def _home(text: str) -> Path:
+    try:
+        return Path(text.strip() or "~/.chutes").expanduser().absolute()
+    except RuntimeError:
+        # A container may run under a user that has no home.
+        return Path(".chutes").absolute()
+
+
+def _port(text: str) -> int | None:
+    if text.startswith(("tcp://", "udp://", "sctp://")):
+        # Kubernetes sets CHUTES_PORT=tcp://… in every pod that stands beside a service named "chutes".
+        return None
+    return _number("CHUTES_PORT", text, _HIGHEST_PORT, "8000")
+
+
+def _number(variable: str, text: str, highest: int, example: str) -> int | None:
+    if not text.strip():
+        return None
+    if not re.fullmatch(r"[0-9]{1,10}", text.strip()) or int(text) > highest:
+        raise SettingsError(
+            f"Invalid {variable} {text!r}. Write a whole number from 0 to {highest}, "
+            f"for example {variable}={example}."
+        )
+    return int(text)

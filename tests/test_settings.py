@@ -1,0 +1,139 @@
+"""Settings: the environment, read once."""
+
+from pathlib import Path
+
+import pytest
+
+from chutes.errors import SettingsError
+from chutes.settings import VARIABLES, Settings, check_log_level
+
+
+def test_an_empty_environment_leaves_every_default():
+    settings = Settings.from_env({})
+
+    assert settings == Settings(home=Path.home() / ".chutes")
+    assert (settings.host, settings.port, settings.listen_fd, settings.log_level) == (None, None, None, None)
+
+
+def test_every_variable_is_read():
+    settings = Settings.from_env(
+        {
+            "CHUTES_API_KEYS": "a,b",
+            "CHUTES_API_KEY": "a",
+            "CHUTES_HOME": "/srv/chutes",
+            "CHUTES_HOST": "::1",
+            "CHUTES_LISTEN_FD": "7",
+            "CHUTES_LOG_FORMAT": "JSON",
+            "CHUTES_LOG_LEVEL": "Debug",
+            "CHUTES_PORT": "0",
+            "NO_COLOR": "1",
+        }
+    )
+
+    assert settings == Settings(
+        api_keys="a,b",
+        api_key="a",
+        home=Path("/srv/chutes"),
+        host="::1",
+        listen_fd=7,
+        log_format="json",
+        log_level="debug",
+        port=0,
+        no_color=True,
+    )
+
+
+def test_the_environment_of_the_process_is_the_default(monkeypatch):
+    monkeypatch.setenv("CHUTES_PORT", "8123")
+
+    assert Settings.from_env().port == 8123
+
+
+@pytest.mark.parametrize("variable", VARIABLES)
+def test_an_empty_variable_counts_as_unset(variable):
+    assert Settings.from_env({variable: ""}) == Settings.from_env({})
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "advice"),
+    [
+        ("CHUTES_PORT", "80a", "whole number from 0 to 65535"),
+        ("CHUTES_PORT", "65536", "CHUTES_PORT=8000"),
+        ("CHUTES_PORT", "-1", "CHUTES_PORT=8000"),
+        ("CHUTES_PORT", "²", "CHUTES_PORT=8000"),
+        ("CHUTES_LISTEN_FD", "stdin", "whole number"),
+        ("CHUTES_LOG_FORMAT", "xml", "auto, human, json"),
+        ("CHUTES_LOG_LEVEL", "inof", "Did you mean 'info'?"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_named_with_what_to_write(variable, value, advice):
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_env({variable: value})
+
+    assert variable in str(caught.value)
+    assert repr(value) in str(caught.value)
+    assert advice in str(caught.value)
+
+
+def test_the_port_that_kubernetes_sets_for_a_service_is_not_taken():
+    assert Settings.from_env({"CHUTES_PORT": "tcp://10.0.0.1:80"}).port is None
+
+
+def test_home_may_begin_with_a_tilde_or_be_relative(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+
+    assert Settings.from_env({"CHUTES_HOME": "~/x"}).home == tmp_path / "x"
+    assert Settings.from_env({"CHUTES_HOME": "y"}).home == tmp_path / "y"
+
+
+def test_a_user_without_a_home_keeps_things_in_the_working_folder(monkeypatch, tmp_path):
+    def no_home(_path):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "expanduser", no_home)
+    monkeypatch.chdir(tmp_path)
+
+    assert Settings.from_env({}).home == tmp_path / ".chutes"
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("CHUTES_APIKEYS", "CHUTES_API_KEYS"),
+        ("CHUTES_API_KEYZ", "CHUTES_API_KEY"),
+        ("CHUTES_LOGLEVEL", "CHUTES_LOG_LEVEL"),
+        ("CHUTES_LOG_FORMATS", "CHUTES_LOG_FORMAT"),
+    ],
+)
+def test_a_misspelt_variable_is_told(written, meant):
+    (sentence,) = Settings.from_env({written: "x"}).unknown()
+
+    assert written in sentence
+    assert f"Did you mean {meant}" in sentence
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [
+        "CHUTES_EXECUTION_CONTEXT",
+        "CHUTES_DEV_MODE",
+        "CHUTES_SERVICE_HOST",
+        "CHUTES_PORT_80_TCP",
+        "MY_CHUTES_APIKEYS",
+    ],
+)
+def test_variables_of_others_are_left_alone(variable):
+    assert Settings.from_env({variable: "x"}).unknown() == ()
+
+
+def test_keys_stay_out_of_the_representation():
+    settings = Settings.from_env({"CHUTES_API_KEYS": "secret-one", "CHUTES_API_KEY": "secret-two"})
+
+    assert "secret" not in repr(settings)
+
+
+def test_a_log_level_is_folded_and_checked():
+    assert check_log_level(" WARNING ") == "warning"
+    with pytest.raises(SettingsError, match="It is one of debug, info, warning, error, critical"):
+        check_log_level("loud")
