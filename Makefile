@@ -13,6 +13,7 @@ help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY)  ## make .venv with everything that the other commands need
+	@echo "Ready: make run, make test"
 
 $(READY): pyproject.toml .ci/venv.sh
 	@echo "Setting up .venv (the first time takes a minute)"

@@ -48,7 +48,9 @@ def matches(pattern: re.Pattern[str], suffixes: tuple[str, ...] = ()) -> list[st
 
 
 def test_no_source_file_is_longer_than_its_limit():
-    lengths = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in tracked("src/*.py")}
+    lengths = {
+        str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in tracked("src/*.py")
+    }
     too_long = {name: n for name, n in lengths.items() if n > TOO_LONG.get(name, LONGEST)}
     assert not too_long, f"Split them by purpose; {LONGEST} lines is the limit."
 
@@ -60,7 +62,9 @@ def test_the_exceptions_to_the_length_limit_only_shrink():
 
 
 def test_no_module_is_a_drawer():
-    named_so = [path for path in tracked("src/*.py") if DRAWERS & {part.removesuffix(".py") for part in path.parts}]
+    named_so = [
+        path for path in tracked("src/*.py") if DRAWERS & {part.removesuffix(".py") for part in path.parts}
+    ]
     assert not named_so, "Name a file for what it is about."
 
 
@@ -86,7 +90,9 @@ def test_the_newest_version_in_the_changelog_is_the_packages():
     assert versions[0] == chutes.__version__
 
 
-@pytest.mark.parametrize("page", sorted((ROOT / "docs" / "design").glob("[0-9]*.md")), ids=lambda page: page.stem)
+@pytest.mark.parametrize(
+    "page", sorted((ROOT / "docs" / "design").glob("[0-9]*.md")), ids=lambda page: page.stem
+)
 def test_a_design_page_says_what_was_decided_and_given_up(page: Path):
     text = page.read_text()
     assert re.findall(r"^## (.+)$", text, re.MULTILINE) == ["Context", "Decision", "What we gave up"]
