@@ -61,7 +61,7 @@ def test_every_block_says_its_language(page: Path):
 
 @pytest.mark.parametrize("path", [*PAGES, *(path for path in SOURCES if has_examples(path))], ids=name)
 def test_an_example_is_left_out_for_a_written_reason(path: Path):
-    for mark in re.findall(r"<!--+ *skip:(.*?)--+>", path.read_text()):
+    for mark in re.findall(r"^ *<!--+ *skip:(.*?)--+>", path.read_text(), re.MULTILINE):
         reason = re.fullmatch(r" *(?:next|start) (\".{10,}\") *| *end *", mark)
         assert reason, f'Write <!-- skip: next "the reason" -->, not skip:{mark}'
         assert reason[1] is None or ast.literal_eval(reason[1])
