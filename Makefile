@@ -5,6 +5,7 @@ HOST ?= 127.0.0.1
 ARGS ?=
 BIN := .venv/bin
 READY := .venv/ready
+EXAMPLES := $(wildcard examples/*/requirements.txt)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test check lint type imports docs fmt clean
@@ -15,10 +16,10 @@ help:  ## list the commands
 setup: $(READY)  ## make .venv with everything that the other commands need
 	@echo "Ready: make run, make test"
 
-$(READY): pyproject.toml .ci/venv.sh
+$(READY): pyproject.toml .ci/venv.sh $(EXAMPLES)
 	@echo "Setting up .venv (the first time takes a minute)"
 	@bash .ci/venv.sh .venv
-	@$(BIN)/python -m pip install -qq --editable . --group dev
+	@$(BIN)/python -m pip install -qq --editable . --group dev $(addprefix -r ,$(EXAMPLES))
 	@touch $@
 
 run: $(READY)  ## serve examples/semantic_search (HOST=127.0.0.1 PORT=8000)
