@@ -40,6 +40,11 @@ def test_a_block_that_names_a_file_can_be_imported_and_read(tmp_path, monkeypatc
     run_page(text + "\n```console\n$ cat seven.py\n# seven.py\nseven = 7\n```\n", tmp_path, monkeypatch)
 
 
+def test_a_file_can_go_on_in_a_later_block(tmp_path, monkeypatch):
+    text = "```python\n# nine.py\nnine = 7\n```\n\n```python\n# nine.py, continued\nnine += 2\n```\n"
+    run_page(text + "\n```python\nfrom nine import nine\nassert nine == 9\n```\n", tmp_path, monkeypatch)
+
+
 def test_a_block_after_a_skip_mark_does_not_run(tmp_path, monkeypatch):
     run_page('<!-- skip: next "it would fail" -->\n```python\n1 / 0\n```\n', tmp_path, monkeypatch)
 

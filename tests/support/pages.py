@@ -1,9 +1,10 @@
 """Runs what a page of the docs shows: its Python blocks, its files and its terminal sessions.
 
-A Python block runs in one namespace for the whole page; one that begins with a comment such as `# app.py` is saved
-as that file. In a `console` block each line after `$ ` is a command; the lines below it are what it prints, with
-`...` for a part that differs from run to run. A command that serves a chute goes on in the background until the page
-ends, on a free port in place of 8000. `<!-- skip: next "reason" -->` leaves the next block out.
+A Python block runs in one namespace for the whole page. One that begins with a comment such as `# app.py` is saved as
+that file, and one that begins with `# app.py, continued` is added to it. In a `console` block each line after `$ ` is a
+command; the lines below it are what it prints, with `...` for a part that differs from run to run. A command that serves
+a chute goes on in the background until the page ends, on a free port in place of 8000.
+`<!-- skip: next "reason" -->` leaves the next block out.
 """
 
 import doctest
@@ -29,7 +30,7 @@ from sybil.evaluators.python import PythonEvaluator
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser, SkipParser
 
 ROOT = Path(__file__).parent.parent.parent
-FILE_BLOCK = re.compile(r"# ([\w/]+\.\w+)\n")
+FILE_BLOCK = re.compile(r"# (?P<name>[\w/]+\.\w+)(?P<goes_on>, continued)?\n")
 DOCTEST_OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 SERVING = re.compile(r"^(?:chutes run|python app\.py|make run)\b")
 START_SECONDS = 60
@@ -74,18 +75,19 @@ class PageRun:
     def python(self, example: Example) -> None:
         """Runs a block of Python, or saves it as the file that it names."""
         if named := FILE_BLOCK.match(example.parsed):
-            self.save(named[1], example.parsed)
+            self.save(named["name"], example.parsed, goes_on=bool(named["goes_on"]))
         else:
             example.parsed = Lexeme(
                 self.with_port(example.parsed), example.parsed.offset, example.parsed.line_offset
             )
             PythonEvaluator()(example)
 
-    def save(self, name: str, source: str) -> None:
+    def save(self, name: str, source: str, *, goes_on: bool) -> None:
         """Writes a file of the page, and imports it as long as it is no test."""
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(self.with_port(source))
+        before = path.read_text() + "\n\n" if goes_on else ""
+        path.write_text(before + self.with_port(source))
         if path.suffix == ".py" and not path.stem.startswith("test_"):
             sys.modules.pop(path.stem, None)
             importlib.invalidate_caches()
