@@ -108,7 +108,7 @@ async def search(self, query: SearchInput) -> SearchOutput:
                 id=hit.document.id,
                 text=hit.document.text,
                 metadata=hit.document.metadata,
-                score=round(hit.score, 4),
+                score=round(hit.score, 3),
             )
             for hit in hits
         ],
