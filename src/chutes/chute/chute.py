@@ -1,0 +1,473 @@
+"""The chute: one deployable application, as a collection of descriptions."""
+
+import inspect
+import logging
+import sys
+import warnings
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+from types import MappingProxyType, MethodType
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
+
+from chutes.chute.config import ChuteConfig, DisconnectPolicy
+from chutes.chute.cord import Cord, make_cord
+from chutes.chute.hooks import Hook, in_order, make_hook
+from chutes.chute.job import Job, make_job
+from chutes.chute.node_selector import NodeSelector
+from chutes.chute.websocket import Socket, make_socket
+from chutes.errors import DefinitionError, DuplicateName, DuplicatePath
+from chutes.suggestions import did_you_mean
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from chutes.image import Image
+
+__all__ = ["Chute", "ChutePack", "Definition", "definition_of"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_PROTECTED = frozenset(
+    {"app", "config", "logger", "jobs", "cords", "run_local", "slot", "cord", "job", "websocket", "on_startup", "on_shutdown"}
+)
+_CONFIG_NAMES = frozenset(entry.name for entry in fields(ChuteConfig)) | {"uid"}
+
+
+class Running(Protocol):
+    """What a chute becomes once it is served; made by `chutes.serve.app`."""
+
+    @property
+    def app(self) -> "FastAPI": ...
+
+    def add_cord(self, cord: Cord) -> None: ...
+
+    def add_socket(self, socket: Socket) -> None: ...
+
+    def slot(self) -> AbstractAsyncContextManager[None]: ...
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None: ...
+
+
+@dataclass(slots=True)
+class Definition:
+    """Everything that was said about a chute so far, in the order in which it was said."""
+
+    config: ChuteConfig
+    modules: list[dict[str, Any]]
+    cords: list[Cord] = field(default_factory=list)
+    jobs: dict[str, Job] = field(default_factory=dict)
+    sockets: list[Socket] = field(default_factory=list)
+    startup_hooks: list[Hook] = field(default_factory=list)
+    shutdown_hooks: list[Hook] = field(default_factory=list)
+    functions: dict[str, Callable[..., Any]] = field(default_factory=dict)
+    running: Running | None = None
+
+    def ordered_startup(self) -> tuple[Hook, ...]:
+        """The startup hooks in the order in which they run."""
+        return in_order(self.startup_hooks)
+
+    def ordered_shutdown(self) -> tuple[Hook, ...]:
+        """The shutdown hooks in the order in which they run."""
+        return in_order(self.shutdown_hooks)
+
+
+class Chute:
+    """A deployable AI application: decorate functions, then run, build or deploy it.
+
+    Inside hooks, cords, jobs and websockets `self` is the chute: set state on it freely, save for the protected
+    names (`app`, `config`, `logger`, `jobs`, `cords`, `run_local`, `slot` and the decorators).
+
+    Args:
+        username: owner; 1 to 63 characters of a-z, 0-9 and '-'.
+        name: name of the application, under the same rule.
+        image: a container image reference such as `"python:3.11"`, or an `Image`.
+        concurrency: how many cord calls run at once, at most; further ones wait in a queue.
+        max_queue: how many calls wait, at most; those beyond get 503 with `Retry-After`.
+        max_body_size: bytes of a request's body, at most; a larger one gets 413.
+        on_disconnect: "cancel" or "finish": what happens to a call whose client leaves. By default streams are
+            cancelled and other calls finish.
+        drain_delay: seconds during which new work is still accepted after the signal to stop.
+        shutdown_grace: seconds that requests in flight get to finish.
+        **fastapi_options: the rest goes to `FastAPI(...)`: title, version, middleware, lifespan, …
+
+    Raises:
+        DefinitionError: a value breaks its rule; the text names it and proposes a valid one.
+
+    Example:
+        >>> chute = Chute(username="acme", name="greeter", image="python:3.11")
+        >>> @chute.cord("/greet")
+        ... async def greet(self, name: str) -> str:
+        ...     return f"Hello, {name}!"
+        >>> chute.cords[0].path
+        '/greet'
+    """
+
+    def __init__(
+        self,
+        username: str,
+        name: str,
+        image: "str | Image",
+        tagline: str = "",
+        readme: str = "",
+        standard_template: str | None = None,
+        revision: str | None = None,
+        node_selector: NodeSelector | None = None,
+        concurrency: int = 1,
+        *,
+        max_instances: int = 1,
+        shutdown_after_seconds: int = 300,
+        scaling_threshold: float = 0.75,
+        allow_external_egress: bool | None = None,
+        encrypted_fs: bool = False,
+        passthrough_headers: Mapping[str, str] | None = None,
+        tee: bool = False,
+        lock_modules: bool | None = None,
+        max_queue: int = 64,
+        max_body_size: int = 64 * 1024 * 1024,
+        on_disconnect: DisconnectPolicy | None = None,
+        drain_delay: float = 0.0,
+        shutdown_grace: float = 30.0,
+        **fastapi_options: Any,
+    ) -> None:
+        config = ChuteConfig(
+            username=username,
+            name=name,
+            image=image,
+            tagline=tagline,
+            readme=readme,
+            standard_template=standard_template,
+            revision=revision,
+            node_selector=node_selector,
+            concurrency=concurrency,
+            max_instances=max_instances,
+            shutdown_after_seconds=shutdown_after_seconds,
+            scaling_threshold=scaling_threshold,
+            allow_external_egress=allow_external_egress,
+            encrypted_fs=encrypted_fs,
+            passthrough_headers=passthrough_headers or {},
+            tee=tee,
+            lock_modules=lock_modules,
+            max_queue=max_queue,
+            max_body_size=max_body_size,
+            on_disconnect=on_disconnect,
+            drain_delay=drain_delay,
+            shutdown_grace=shutdown_grace,
+            fastapi_options=fastapi_options,
+        )
+        config.warn_about_unused(stacklevel=3)
+        # One mangled name for all that is ours leaves every other name to the user's state.
+        object.__setattr__(self, "_Chute__definition", Definition(config=config, modules=[_caller_globals()]))
+
+    def on_startup(self, priority: int = 50) -> Callable[[Callable[P, R]], Callable[P, R]]:
+        """Run the function once, before requests are served; lower priorities first.
+
+        Raises:
+            DefinitionError: written without parentheses, or the function takes no chute.
+        """
+        return self.__hook_decorator("on_startup", priority, self.__definition.startup_hooks)
+
+    def on_shutdown(self, priority: int = 50) -> Callable[[Callable[P, R]], Callable[P, R]]:
+        """Run the function once, after the last request; lower priorities first.
+
+        Raises:
+            DefinitionError: written without parentheses, or the function takes no chute.
+        """
+        return self.__hook_decorator("on_shutdown", priority, self.__definition.shutdown_hooks)
+
+    def cord(
+        self,
+        public_api_path: str | None = None,
+        method: str = "POST",
+        input_schema: Any = None,
+        output_schema: Any = None,
+        minimal_input_schema: Any = None,
+        output_content_type: str | None = None,
+        stream: bool = False,
+        public_api_method: str | None = None,
+        *,
+        path: str | None = None,
+        passthrough: bool = False,
+        passthrough_path: str | None = None,
+        passthrough_port: int | None = None,
+        provision_timeout: int | None = None,
+        on_disconnect: DisconnectPolicy | None = None,
+        **route_options: Any,
+    ) -> Callable[[Callable[P, R]], Callable[P, R]]:
+        """Serve the function over HTTP.
+
+        Args:
+            public_api_path: URL path; `{placeholders}` become parameters. Default: the function's name.
+            method: HTTP verb.
+            input_schema: type that validates the input; default: what the signature says.
+            output_schema: type that validates the output; default: nothing is validated.
+            minimal_input_schema: smaller type, or an instance, shown as the example in the docs.
+            output_content_type: media type of str and bytes results; default: JSON.
+            stream: the function is a generator, or returns a `StreamingResponse`.
+            public_api_method: deprecated spelling of `method`.
+            path: the public SDK's internal path; serves when `public_api_path` is not given.
+            passthrough: forward the call to a server on this machine.
+            passthrough_path: path on that server.
+            passthrough_port: port of that server.
+            provision_timeout: accepted for files of the public SDK; nothing is provisioned here.
+            on_disconnect: "cancel" or "finish"; default: the chute's.
+            **route_options: tags, summary, responses, status_code, … for FastAPI's route.
+
+        Raises:
+            InvalidPath: the path has a form that no request can have.
+            DuplicatePath: another cord has this verb and path.
+            DefinitionError: anything else is wrong.
+        """
+        del provision_timeout
+        _check_called("cord", public_api_path, '@chute.cord(public_api_path="/…")')
+
+        def decorate(function: Callable[P, R]) -> Callable[P, R]:
+            self.__add_cord(
+                make_cord(
+                    function,
+                    public_api_path=public_api_path,
+                    method=method,
+                    public_api_method=public_api_method,
+                    path=path,
+                    input_schema=input_schema,
+                    output_schema=output_schema,
+                    minimal_input_schema=minimal_input_schema,
+                    output_content_type=output_content_type,
+                    stream=stream,
+                    on_disconnect=on_disconnect,
+                    passthrough=passthrough,
+                    passthrough_path=passthrough_path,
+                    passthrough_port=passthrough_port,
+                    options=route_options,
+                )
+            )
+            return function
+
+        return decorate
+
+    def job(
+        self,
+        name: str | None = None,
+        schedule: str | None = None,
+        retry_count: int = 3,
+        timeout: float | None = None,
+        **options: Any,
+    ) -> Callable[[Callable[P, R]], Callable[P, R]]:
+        """Register the function as a background job.
+
+        Args:
+            name: default: the function's name.
+            schedule: cron expression of five fields, or an alias such as `@daily`; UTC unless `timezone=` says otherwise.
+            retry_count: further attempts after a failed one.
+            timeout: seconds that one attempt may take; None sets no limit.
+            **options: `timezone`, and the public SDK's `ports`, `upload`, `ssh`.
+
+        Raises:
+            DuplicateName: another job has this name.
+            DefinitionError: anything else is wrong.
+        """
+        _check_called("job", name, "@chute.job()")
+
+        def decorate(function: Callable[P, R]) -> Callable[P, R]:
+            job = make_job(function, name=name, schedule=schedule, retry_count=retry_count, timeout=timeout, **options)
+            if job.name in self.__definition.jobs:
+                raise DuplicateName(f"A job named {job.name!r} exists already. Give this one another: @chute.job(name=…).")
+            self.__remember(function, function.__name__)
+            self.__definition.jobs[job.name] = job
+            return function
+
+        return decorate
+
+    def websocket(self, path: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+        """Serve the coroutine function `(self, websocket)` as a websocket.
+
+        Raises:
+            InvalidPath: the path has a form that no request can have.
+            DuplicatePath: another websocket has this path.
+            DefinitionError: the function is not `async def`, or takes no chute.
+        """
+        _check_called("websocket", path, '@chute.websocket("/…")')
+
+        def decorate(function: Callable[P, R]) -> Callable[P, R]:
+            socket = make_socket(function, path)
+            for other in self.__definition.sockets:
+                if other.key == socket.key:
+                    raise DuplicatePath(f"The websocket {other.name!r} answers on {other.path!r} already. Choose another path.")
+            self.__remember(function, socket.name)
+            self.__definition.sockets.append(socket)
+            if self.__definition.running is not None:
+                self.__definition.running.add_socket(socket)
+            return function
+
+        return decorate
+
+    @property
+    def config(self) -> ChuteConfig:
+        """Every constructor value, read-only."""
+        return self.__definition.config
+
+    @property
+    def cords(self) -> tuple[Cord, ...]:
+        """The cords, as they were written."""
+        return tuple(self.__definition.cords)
+
+    @property
+    def jobs(self) -> Mapping[str, Job]:
+        """The jobs by name."""
+        return MappingProxyType(self.__definition.jobs)
+
+    @property
+    def logger(self) -> logging.Logger:
+        """The chute's logger, `chutes.<username>.<name>`."""
+        return logging.getLogger(f"chutes.{self.config.username}.{self.config.name}")
+
+    @property
+    def app(self) -> "FastAPI":
+        """The underlying FastAPI application, made on first use."""
+        return self.__running().app
+
+    def slot(self) -> AbstractAsyncContextManager[None]:
+        """One of the `concurrency` slots, for work outside cords: `async with self.slot(): …`.
+
+        It waits its turn behind the calls that wait already.
+        """
+        return self.__running().slot()
+
+    async def health_check(self) -> dict[str, Any]:
+        """What `/health` answers; assign another function to `self.health_check` to replace it."""
+        return {"status": "healthy", "timestamp": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
+
+    def run_local(
+        self, host: str = "0.0.0.0", port: int = 8000, reload: bool = True, log_level: str = "info"  # noqa: S104 - the contract's default
+    ) -> None:
+        """Serve the chute from `python app.py` until it is stopped, then end the process.
+
+        Args:
+            host: address to bind to.
+            port: port to listen on; 0 takes a free one.
+            reload: start again whenever a Python file beside the program changes.
+            log_level: debug, info, warning or error.
+        """
+        from chutes.serve.server import run_local
+
+        run_local(self, host=host, port=port, reload=reload, log_level=log_level)
+
+    async def __call__(
+        self,
+        scope: MutableMapping[str, Any],
+        receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
+        send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
+    ) -> None:
+        """Answer as an ASGI application; the hooks run inside its lifespan."""
+        await self.__running()(scope, receive, send)
+
+    def __getattr__(self, name: str) -> Any:
+        """Find a registered function, a constructor value, a module's function with `self`, or an attribute of the app."""
+        if name.startswith("_"):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        definition = self.__definition
+        if name in definition.functions:
+            return MethodType(definition.functions[name], self)
+        if name in _CONFIG_NAMES:
+            return getattr(definition.config, name)
+        for namespace in definition.modules:
+            if _takes_self(namespace.get(name)):
+                return MethodType(namespace[name], self)
+        try:
+            return getattr(self.app, name)
+        except AttributeError:
+            candidates = [*definition.functions, *_CONFIG_NAMES, *vars(self), *_PROTECTED]
+            raise AttributeError(f"The chute has no {name!r}.{did_you_mean(name, candidates)}", name=name) from None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _PROTECTED:
+            raise AttributeError(
+                f"{name!r} belongs to the chute and cannot be assigned. Choose another name, for example 'self.my_{name}'."
+            )
+        object.__setattr__(self, name, value)
+
+    def __repr__(self) -> str:
+        return f"<Chute {self.config.username}/{self.config.name}: {len(self.cords)} cords, {len(self.jobs)} jobs>"
+
+    def __running(self) -> Running:
+        definition = self.__definition
+        if definition.running is None:
+            from chutes.serve.app import serve_chute
+
+            definition.running = serve_chute(self)
+        return definition.running
+
+    def __hook_decorator(
+        self, decorator: str, priority: int, hooks: list[Hook]
+    ) -> Callable[[Callable[P, R]], Callable[P, R]]:
+        _check_called(decorator, priority, f"@chute.{decorator}()")
+
+        def decorate(function: Callable[P, R]) -> Callable[P, R]:
+            hook = make_hook(function, priority)
+            self.__remember(function, hook.name)
+            hooks.append(hook)
+            return function
+
+        return decorate
+
+    def __add_cord(self, cord: Cord) -> None:
+        definition = self.__definition
+        twins = [other for other in definition.cords if other.key == cord.key]
+        if len(twins) > 1 or any(other.stream == cord.stream for other in twins):
+            raise DuplicatePath(
+                f"The cord {twins[0].name!r} answers {cord.method} {twins[0].path} already. Choose another path for "
+                f"{cord.name!r}; two cords share one only when exactly one of them streams."
+            )
+        self.__remember(cord.function, cord.name)
+        definition.cords.append(cord)
+        if definition.running is not None:
+            definition.running.add_cord(cord)
+
+    def __remember(self, function: Callable[..., Any], name: str) -> None:
+        definition = self.__definition
+        known = definition.functions.get(name)
+        if known is not None and known is not function:
+            warnings.warn(f"Two functions are named {name!r}: self.{name} is the later one.", stacklevel=4)
+        definition.functions[name] = function
+        namespace = getattr(inspect.unwrap(function), "__globals__", None)
+        if namespace is not None and not any(namespace is seen for seen in definition.modules):
+            definition.modules.append(namespace)
+
+
+class ChutePack:
+    """The public SDK's wrapper around a template's chute; here a template returns the chute itself."""
+
+    def __init__(self, chute: Chute) -> None:
+        self.chute = chute
+
+
+def definition_of(chute: Chute) -> Definition:
+    """Everything that was said about `chute`, for those who serve, build or deploy it."""
+    definition: Definition = object.__getattribute__(chute, "_Chute__definition")
+    return definition
+
+
+def _check_called(decorator: str, first: object, example: str) -> None:
+    if inspect.isroutine(first):
+        raise DefinitionError(f"Write {example}, with the parentheses, not @chute.{decorator}.")
+
+
+def _takes_self(candidate: object) -> bool:
+    """Whether `candidate` is a function, wrapped ones included, whose first parameter is named self."""
+    if not callable(candidate) or inspect.isclass(candidate):
+        return False
+    try:
+        parameters = list(inspect.signature(candidate).parameters)
+    except (TypeError, ValueError):
+        return False
+    return parameters[:1] == ["self"]
+
+
+def _caller_globals() -> dict[str, Any]:
+    """The globals of the module that makes the chute: the first frame outside this package."""
+    frame = sys._getframe(1)  # noqa: SLF001 - the only way to learn where the chute is written
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "chutes":
+        frame = frame.f_back
+    return frame.f_globals

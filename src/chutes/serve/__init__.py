@@ -1,0 +1,1 @@
+"""From a chute to a running process."""

@@ -1,0 +1,162 @@
+"""A chute → its FastAPI application and everything that runs around it."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from chutes.chute.chute import Chute, definition_of
+from chutes.chute.cord import Cord
+from chutes.chute.websocket import Socket
+from chutes.serve.admission import Admission
+from chutes.serve.auth import KeyRing
+from chutes.serve.cords import add_cord_route
+from chutes.serve.entry import Entry
+from chutes.serve.exchange import exchange_of
+from chutes.serve.health import Health
+from chutes.serve.lifecycle import Lifecycle
+from chutes.serve.metrics import Meters
+from chutes.serve.pages import built_in_routes
+from chutes.serve.sockets import add_socket_route
+from chutes.serve.threads import Threads
+from chutes.settings import Settings
+
+__all__ = ["ChuteApp", "ServedChute", "create_app", "serve_chute"]
+
+
+class ChuteApp(FastAPI):
+    """FastAPI, with the chute's own routes in front and its default answer to unhandled exceptions."""
+
+    served: "ServedChute"
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """FastAPI's stack, once everything that the user wants to add has been added."""
+        self.served.place_built_ins()
+        if not self.debug and 500 not in self.exception_handlers:
+            self.exception_handlers.setdefault(Exception, _internal_error)
+        return super().build_middleware_stack()
+
+    def add_middleware(self, *arguments: Any, **options: Any) -> None:
+        """Add middleware, also from within a startup hook.
+
+        Raises:
+            RuntimeError: requests are being answered already.
+        """
+        if not self.served.lifecycle.accepts:
+            self.middleware_stack = None
+        super().add_middleware(*arguments, **options)
+
+
+class ServedChute:
+    """A chute and all that it is served with; what `Chute` itself calls its running self."""
+
+    def __init__(self, chute: Chute, settings: Settings) -> None:
+        definition, config = definition_of(chute), chute.config
+        self.chute = chute
+        self.logger: logging.Logger = chute.logger
+        self.app = ChuteApp(**_fastapi_options(chute))
+        self.app.served = self
+        self.admission = Admission(config.concurrency, config.max_queue)
+        self.threads = Threads(config.concurrency, name=f"chute-{config.name}")
+        # Hooks and health checks take no thread from the cords.
+        own_threads = Threads(1, name=f"{self.threads.name}-hooks")
+        self.meters = Meters(self.admission)
+        self.lifecycle = Lifecycle(
+            chute,
+            startup=definition.ordered_startup,
+            shutdown=definition.ordered_shutdown,
+            application=self._lifespan,
+            threads=own_threads,
+        )
+        self.health = Health(chute, self.lifecycle, own_threads)
+        self.entry = Entry(self, KeyRing.parse(settings.api_keys))
+        self._built_ins: list[BaseRoute] = []
+        for cord in definition.cords:
+            self.add_cord(cord)
+        for socket in definition.sockets:
+            self.add_socket(socket)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer as an ASGI application."""
+        await self.entry(scope, receive, send)
+
+    def add_cord(self, cord: Cord) -> None:
+        """Serve one more cord."""
+        add_cord_route(self, cord)
+
+    def add_socket(self, socket: Socket) -> None:
+        """Serve one more websocket."""
+        add_socket_route(self, socket)
+
+    def slot(self) -> AbstractAsyncContextManager[None]:
+        """A slot for work outside cords."""
+        return self.admission.slot()
+
+    def owns(self, path: str) -> bool:
+        """Whether the user has a route on literally this path."""
+        return any(getattr(route, "path", None) == path for route in self.app.router.routes if route not in self._built_ins)
+
+    def place_built_ins(self) -> None:
+        """Put our routes before the user's, where a `/{x}` cannot swallow them, save those that the user replaces."""
+        routes = self.app.router.routes
+        users = [route for route in routes if route not in self._built_ins]
+        schema = [route for route in users if getattr(route, "name", None) == "openapi" and not _is_users(route)]
+        candidates = [*schema, *built_in_routes(self)]
+        taken = {getattr(route, "path", None) for route in users if route not in schema}
+        self._built_ins = [route for route in candidates if getattr(route, "path", None) not in taken]
+        routes[:] = [*self._built_ins, *(route for route in users if route not in schema)]
+
+    @asynccontextmanager
+    async def _lifespan(self) -> AsyncIterator[dict[str, Any]]:
+        # What the hooks added to the application must be in its middleware stack: it is built anew.
+        self.app.middleware_stack = None
+        async with self.app.router.lifespan_context(self.app) as state:
+            yield dict(state or {})
+        self.threads.shutdown()
+
+
+def serve_chute(chute: Chute, settings: Settings | None = None) -> ServedChute:
+    """Make everything that a chute is served with; `Chute` calls this once, on first use.
+
+    Raises:
+        DefinitionError: a cord or websocket cannot be served.
+        SettingsError: an environment variable has a value that cannot be used.
+    """
+    return ServedChute(chute, settings if settings is not None else Settings.from_env())
+
+
+def create_app(chute: Chute) -> FastAPI:
+    """The FastAPI application of a chute, without the wrapper that `chute` itself is around it."""
+    return chute.app
+
+
+def _fastapi_options(chute: Chute) -> dict[str, Any]:
+    config = chute.config
+    options: dict[str, Any] = {"title": config.name}
+    if config.tagline:
+        options["summary"] = config.tagline
+    if config.readme:
+        options["description"] = config.readme
+    if config.revision:
+        options["version"] = config.revision
+    # The docs pages are ours: FastAPI's load their scripts from a content delivery network.
+    return options | dict(config.fastapi_options) | {"docs_url": None, "redoc_url": None}
+
+
+def _is_users(route: BaseRoute) -> bool:
+    return getattr(getattr(route, "endpoint", None), "__module__", "fastapi.applications") != "fastapi.applications"
+
+
+def _internal_error(request: Request, _error: Exception) -> JSONResponse:
+    # The exception's text stays in the log: it may hold what no client should see.
+    body: dict[str, Any] = {"detail": "Internal Server Error"}
+    request_id = exchange_of(request.scope).request_id
+    if request_id:
+        body["request_id"] = request_id
+    return JSONResponse(body, status_code=500)

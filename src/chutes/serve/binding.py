@@ -1,0 +1,412 @@
+"""A user's function → the parameters that FastAPI reads from a request, and back to the function's arguments."""
+
+import dataclasses
+import inspect
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, get_args, get_origin
+
+from fastapi import BackgroundTasks, Body, Form, Query, Request, Response, UploadFile, params
+from fastapi.exceptions import RequestValidationError
+from fastapi.security import SecurityScopes
+from pydantic import BaseModel, Field, Json, TypeAdapter, ValidationError, create_model
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+from starlette.requests import HTTPConnection
+from typing_extensions import is_typeddict
+
+from chutes.chute.cord import Cord
+from chutes.errors import DefinitionError
+
+__all__ = ["FORM", "REQUEST", "RESPONSE", "Binding", "bind", "read_hints"]
+
+REQUEST = "chute_request"
+RESPONSE = "chute_response"
+"""Names of the two parameters that every endpoint has beside the user's."""
+FORM = "chute_form"
+"""Name under which the parsed form stands among the values, for cords that read one."""
+
+_INJECTED = (HTTPConnection, Response, BackgroundTasks, SecurityScopes)
+_EXPLICIT = (params.Param, params.Body, params.Depends)
+_BODY_VERBS = ("POST", "PUT", "PATCH")
+_EMPTY = inspect.Parameter.empty
+
+Collect = Callable[[dict[str, Any]], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """How a cord gets its arguments.
+
+    Attributes:
+        parameters: what FastAPI reads from the request, as keyword parameters.
+        collect: for each of the function's parameters, how its value comes from what FastAPI read.
+        positional: names of those that can only be given by position, in order.
+        in_form: the values come from a form, which is parsed before they are collected.
+        openapi: what must be added to the operation's OpenAPI by hand.
+    """
+
+    parameters: tuple[inspect.Parameter, ...]
+    collect: Mapping[str, Collect]
+    positional: tuple[str, ...]
+    in_form: bool
+    openapi: Mapping[str, Any]
+
+    def arguments(self, values: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+        """The positional and keyword arguments of the user's function, without the chute.
+
+        Raises:
+            RequestValidationError: a value that is put together here breaks a rule of its type.
+        """
+        named = {name: collect(values) for name, collect in self.collect.items()}
+        return [named.pop(name) for name in self.positional], named
+
+
+def bind(cord: Cord, placeholders: frozenset[str]) -> Binding:
+    """Decide where each parameter of a cord comes from.
+
+    Raises:
+        DefinitionError: a hint cannot be resolved, or no rule fits a parameter.
+    """
+    return _Binder(cord, placeholders).bind()
+
+
+def read_hints(function: Callable[..., Any], owner: str) -> dict[str, Any]:
+    """The type hints of a function, strings evaluated where they were written.
+
+    Raises:
+        DefinitionError: a name in a hint is not known there.
+    """
+    plain = inspect.unwrap(function)
+    namespace = dict(getattr(plain, "__globals__", {}))
+    if getattr(plain, "__closure__", None):
+        namespace |= inspect.getclosurevars(plain).nonlocals
+    try:
+        return typing.get_type_hints(plain, globalns=namespace, include_extras=True)
+    except NameError as error:
+        raise DefinitionError(
+            f"A type hint of {owner} cannot be resolved: {error}. Define {error.name!r} at the top of the module."
+        ) from error
+
+
+class _Binder:
+    """The state while one cord is bound."""
+
+    def __init__(self, cord: Cord, placeholders: frozenset[str]) -> None:
+        self.cord = cord
+        self.placeholders = placeholders
+        hints = read_hints(cord.function, f"cord {cord.name!r}")
+        skipped = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+        wanted = [
+            parameter.replace(annotation=hints.get(parameter.name, Any))
+            for parameter in list(inspect.signature(cord.function).parameters.values())[1:]
+            if parameter.kind not in skipped
+        ]
+        self.positional = tuple(one.name for one in wanted if one.kind is inspect.Parameter.POSITIONAL_ONLY)
+        self.plain = [one for one in wanted if not self._is_fastapi(one)]
+        self.explicit = [one for one in wanted if self._is_fastapi(one)]
+        self.in_form = any(_is_form(one) for one in self.explicit)
+        self.in_body = cord.method in _BODY_VERBS
+        self.parameters: dict[str, inspect.Parameter] = {}
+        self.collect: dict[str, Collect] = {}
+        self.openapi: dict[str, Any] = {}
+
+    def bind(self) -> Binding:
+        for parameter in self.explicit:
+            shared = _shared_name(parameter)
+            if shared is None:
+                self._read(parameter.name, parameter.annotation, parameter.default)
+            self.collect[parameter.name] = _value_of(shared or parameter.name)
+        if self.plain:
+            self._bind_plain()
+        self._read(REQUEST, Request, _EMPTY)
+        self._read(RESPONSE, Response, _EMPTY)
+        return Binding(
+            parameters=tuple(self.parameters.values()),
+            collect=self.collect,
+            positional=self.positional,
+            in_form=self.in_form,
+            openapi=self.openapi,
+        )
+
+    def _bind_plain(self) -> None:
+        schema = self.cord.input_schema
+        if schema is not None and not isinstance(schema, dict):
+            self._bind_schema(schema)
+        elif len(self.plain) == 1 and _is_whole(self.plain[0].annotation):
+            self._bind_whole(self.plain[0])
+        else:
+            self._bind_names(self.plain)
+
+    def _bind_schema(self, schema: Any) -> None:
+        """The input is validated as `schema`; its fields, or all of it, become the arguments."""
+        whole = [one for one in self.plain if len(self.plain) == 1 or one.annotation == schema]
+        collect = self._read_whole("chute_input", schema, _EMPTY)
+        fields = _field_names(schema)
+        for parameter in self.plain:
+            if parameter in whole:
+                dump = _is_dict(parameter.annotation) and not _is_dict(schema)
+                self.collect[parameter.name] = _dumped(collect, schema) if dump else collect
+            elif parameter.name in fields:
+                self.collect[parameter.name] = _field_of(collect, parameter.name)
+            elif parameter.default is not _EMPTY:
+                self.collect[parameter.name] = _constant(parameter.default)
+            else:
+                raise DefinitionError(
+                    f"Cord {self.cord.name!r} takes {parameter.name!r}, which is no field of its input_schema "
+                    f"{_type_name(schema)} ({', '.join(fields) or 'no fields'}). Add the field, or give it a default."
+                )
+
+    def _bind_whole(self, parameter: inspect.Parameter) -> None:
+        self.collect[parameter.name] = self._read_whole(parameter.name, parameter.annotation, parameter.default)
+
+    def _read_whole(self, name: str, annotation: Any, default: Any) -> Collect:
+        if self.in_form or not self.in_body:
+            if _is_dict(annotation):
+                return self._read_mapping(name, annotation)
+            return self._read_spread(name, annotation, default)
+        self._read(name, Annotated[annotation, Body()], default)
+        return _value_of(name)
+
+    def _read_mapping(self, name: str, annotation: Any) -> Collect:
+        """All of the query, or all fields of the form, as one dict; a repeated name has a list."""
+        adapter = TypeAdapter(dict[str, Any] if annotation in (dict, typing.Mapping) else annotation)
+        place = "body" if self.in_form else "query"
+        if place == "query":
+            schema = {"type": "object", "additionalProperties": True}
+            self.openapi["parameters"] = [
+                {"name": name, "in": "query", "required": False, "style": "form", "explode": True, "schema": schema}
+            ]
+
+        def collect(values: dict[str, Any]) -> Any:
+            pairs = values[FORM] if self.in_form else values[REQUEST].query_params
+            found = {key: pairs.getlist(key) for key in pairs if key not in self.parameters}
+            flat = {key: items[0] if len(items) == 1 else items for key, items in found.items()}
+            return _validated(adapter, flat, place)
+
+        return collect
+
+    def _read_spread(self, name: str, annotation: Any, default: Any) -> Collect:
+        """Each field of a model is read by its own name; the model is put together afterwards."""
+        inner, optional = _without_none(annotation)
+        place = "body" if self.in_form else "query"
+        optional = optional or default is not _EMPTY
+        sources = {}
+        for field_name, (hint, info) in _fields(inner).items():
+            source = info.validation_alias if isinstance(info.validation_alias, str) else info.alias or field_name
+            key = f"{name}__{field_name}"
+            sources[key] = source
+            fallback = _EMPTY if info.is_required() and not optional else info.get_default()
+            fallback = None if fallback is PydanticUndefined else fallback
+            self._read_one(key, _annotated(hint if fallback is not None else hint | None, info), fallback, alias=source)
+        adapter = TypeAdapter(inner)
+
+        def collect(values: dict[str, Any]) -> Any:
+            pairs = values[FORM] if self.in_form else values[REQUEST].query_params
+            given = {source: values[key] for key, source in sources.items() if source in pairs}
+            if not given and optional:
+                return None if default is _EMPTY else default
+            return _validated(adapter, given, place)
+
+        return collect
+
+    def _bind_names(self, wanted: list[inspect.Parameter]) -> None:
+        # A body parameter that the user placed, here or in a dependency, makes FastAPI look each one up by name.
+        mixed = any(isinstance(_marker(one), params.Body | params.Depends) for one in self.explicit)
+        mixed = mixed or "dependencies" in self.cord.route_options
+        if self.in_body and not self.in_form and not mixed:
+            self._read_object(wanted)
+            return
+        whole = [one for one in wanted if _is_whole(one.annotation)]
+        for parameter in wanted:
+            if not self.in_body and whole == [parameter]:
+                self._bind_whole(parameter)
+                continue
+            self._read_one(parameter.name, parameter.annotation, parameter.default, alias=parameter.name)
+            self.collect[parameter.name] = _value_of(parameter.name)
+
+    def _read_object(self, wanted: list[inspect.Parameter]) -> None:
+        """One JSON object whose fields are the parameters."""
+        renamed = {one.name: one.name if _is_field_name(one.name) else f"field_{one.name}" for one in wanted}
+        fields = {renamed[one.name]: _field(one, aliased=renamed[one.name] != one.name) for one in wanted}
+        title = "".join(part.capitalize() for part in self.cord.name.split("_")) + "Input"
+        model = create_model(title, __module__=self.cord.function.__module__, **fields)
+        required = any(info.is_required() for info in model.model_fields.values())
+        body = Body() if required else Body(default_factory=model)
+        self._read("chute_input", Annotated[model, body], _EMPTY)
+        for name, inner in renamed.items():
+            self.collect[name] = _field_of(_value_of("chute_input"), inner)
+
+    def _read_one(self, name: str, annotation: Any, default: Any, *, alias: str) -> None:
+        if self.in_form:
+            marker: Any = Form(alias=alias)
+        elif self.in_body:
+            marker = Body(alias=alias, embed=True)
+        else:
+            marker = Query(alias=alias)
+        if not (self.in_body and not self.in_form) and _is_nested(annotation):
+            annotation = Json[annotation]
+        self._read(name, Annotated[annotation, marker], default)
+
+    def _read(self, name: str, annotation: Any, default: Any) -> None:
+        self.parameters[name] = inspect.Parameter(
+            name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default
+        )
+
+    def _is_fastapi(self, parameter: inspect.Parameter) -> bool:
+        if parameter.name in self.placeholders or _marker(parameter) is not None:
+            return True
+        bare = _without_none(parameter.annotation)[0]
+        return inspect.isclass(bare) and issubclass(bare, _INJECTED) or _is_upload(parameter.annotation)
+
+
+def _shared_name(parameter: inspect.Parameter) -> str | None:
+    """FastAPI fills one request and one response parameter only: the user's share those that every endpoint has."""
+    bare = _without_none(parameter.annotation)[0]
+    if _marker(parameter) is not None or not inspect.isclass(bare):
+        return None
+    if issubclass(bare, Request):
+        return REQUEST
+    return RESPONSE if issubclass(bare, Response) else None
+
+
+def _marker(parameter: inspect.Parameter) -> Any:
+    """FastAPI's own marker of a parameter: Query(), Body(), Depends(), … or None."""
+    candidates = (parameter.default, *getattr(parameter.annotation, "__metadata__", ()))
+    return next((one for one in candidates if isinstance(one, _EXPLICIT)), None)
+
+
+def _is_form(parameter: inspect.Parameter) -> bool:
+    return isinstance(_marker(parameter), params.Form) or _is_upload(parameter.annotation)
+
+
+def _is_upload(annotation: Any) -> bool:
+    bare = _without_none(annotation)[0]
+    if get_origin(bare) in (list, tuple, set) and get_args(bare):
+        bare = get_args(bare)[0]
+    return inspect.isclass(bare) and issubclass(bare, _upload_base())
+
+
+def _upload_base() -> type:
+    from starlette.datastructures import UploadFile as StarletteUpload
+
+    return StarletteUpload if issubclass(UploadFile, StarletteUpload) else UploadFile
+
+
+def _without_none(annotation: Any) -> tuple[Any, bool]:
+    """The annotation without `Annotated` and `| None`, and whether None was allowed."""
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    if get_origin(annotation) in (typing.Union, types.UnionType):
+        kept = [one for one in get_args(annotation) if one is not type(None)]
+        if len(kept) < len(get_args(annotation)):
+            return (kept[0] if len(kept) == 1 else typing.Union[tuple(kept)]), True  # noqa: UP007 - made at run time
+    return annotation, False
+
+
+def _is_dict(annotation: Any) -> bool:
+    bare = _without_none(annotation)[0]
+    origin = get_origin(bare) or bare
+    return inspect.isclass(origin) and not is_typeddict(origin) and issubclass(origin, Mapping)
+
+
+def _is_record(annotation: Any) -> bool:
+    return inspect.isclass(annotation) and (
+        issubclass(annotation, BaseModel) or dataclasses.is_dataclass(annotation) or is_typeddict(annotation)
+    )
+
+
+def _is_whole(annotation: Any) -> bool:
+    """Whether a parameter of this type, alone, takes the whole input."""
+    bare = _without_none(annotation)[0]
+    if get_origin(bare) in (typing.Union, types.UnionType):
+        return all(_is_whole(one) for one in get_args(bare))
+    return _is_dict(bare) or _is_record(get_origin(bare) or bare)
+
+
+def _is_nested(annotation: Any) -> bool:
+    """Whether a form field or query parameter can hold the type only as JSON text."""
+    bare = _without_none(annotation)[0]
+    if _is_whole(bare):
+        return True
+    if get_origin(bare) in (list, set, tuple, frozenset):
+        return any(_is_nested(one) or get_origin(one) in (list, set, tuple) for one in get_args(bare))
+    return False
+
+
+def _is_field_name(name: str) -> bool:
+    return not name.startswith("_") and not hasattr(BaseModel, name)
+
+
+def _field(parameter: inspect.Parameter, *, aliased: bool) -> tuple[Any, Any]:
+    default = ... if parameter.default is _EMPTY else parameter.default
+    if not aliased:
+        return parameter.annotation, default
+    if isinstance(default, FieldInfo):
+        return Annotated[parameter.annotation, default], Field(alias=parameter.name)
+    return parameter.annotation, Field(default, alias=parameter.name)
+
+
+def _fields(record: Any) -> dict[str, tuple[Any, FieldInfo]]:
+    """The fields of a model, dataclass or TypedDict, as pydantic sees them."""
+    if inspect.isclass(record) and issubclass(record, BaseModel):
+        return {name: (info.annotation, info) for name, info in record.model_fields.items()}
+    hints = typing.get_type_hints(record, include_extras=True)
+    if dataclasses.is_dataclass(record):
+        optional = {
+            one.name
+            for one in dataclasses.fields(record)
+            if one.default is not dataclasses.MISSING or one.default_factory is not dataclasses.MISSING
+        }
+    else:
+        optional = set(record.__optional_keys__)
+    return {
+        name: (hint, FieldInfo.from_annotated_attribute(hint, None) if name in optional else FieldInfo.from_annotation(hint))
+        for name, hint in hints.items()
+    }
+
+
+def _field_names(schema: Any) -> list[str]:
+    return list(_fields(schema)) if _is_record(schema) else []
+
+
+def _annotated(hint: Any, info: FieldInfo) -> Any:
+    """The type with the constraints and the description of the field that it stands for."""
+    for mark in (*info.metadata, *([Field(description=info.description)] if info.description else [])):
+        hint = Annotated[hint, mark]
+    return hint
+
+
+def _validated(adapter: TypeAdapter[Any], value: Any, place: str) -> Any:
+    try:
+        return adapter.validate_python(value)
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+        raise RequestValidationError([{**one, "loc": (place, *one["loc"])} for one in details], body=value) from None
+
+
+def _value_of(name: str) -> Collect:
+    return lambda values: values[name]
+
+
+def _field_of(collect: Collect, field: str) -> Collect:
+    def get(values: dict[str, Any]) -> Any:
+        record = collect(values)
+        return record[field] if isinstance(record, dict) else getattr(record, field)
+
+    return get
+
+
+def _dumped(collect: Collect, schema: Any) -> Collect:
+    adapter = TypeAdapter(schema)
+    return lambda values: adapter.dump_python(collect(values))
+
+
+def _constant(value: Any) -> Collect:
+    return lambda _values: value
+
+
+def _type_name(schema: Any) -> str:
+    return getattr(schema, "__name__", repr(schema))

@@ -1,0 +1,238 @@
+"""One cord → one FastAPI route."""
+
+import contextlib
+import inspect
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fastapi.routing import APIRoute
+from pydantic import TypeAdapter
+from starlette.datastructures import QueryParams
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import compile_path
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from chutes.chute.cord import Cord
+from chutes.errors import DefinitionError, QueueFull
+from chutes.serve.answers import Answers
+from chutes.serve.binding import FORM, REQUEST, RESPONSE, Binding, bind
+from chutes.serve.disconnects import ClientGone, Disconnects
+from chutes.serve.exchange import exchange_of
+from chutes.serve.operations import describe
+from chutes.serve.streaming import is_stream, open_stream
+
+if TYPE_CHECKING:
+    from chutes.serve.app import ServedChute
+
+__all__ = ["CordRoute", "add_cord_route"]
+
+_CLIENT_CLOSED_REQUEST = 499
+
+
+class CordRoute(APIRoute):
+    """FastAPI's route of a cord, behind a place in the queue."""
+
+    cord: Cord
+    twin: "CordRoute | None" = None
+
+    def serve(self, served: "ServedChute", cord: Cord) -> None:
+        """Put the choice between two cords on one path, and admission, in front of FastAPI's own handler."""
+        self.cord = cord
+        own = _admitting(self.app, served, cord)
+
+        async def choose(scope: Scope, receive: Receive, send: Send) -> None:
+            if self.twin is None:
+                await own(scope, receive, send)
+                return
+            wants_stream, replay = await _wants_stream(scope, receive)
+            chosen = own if wants_stream == cord.stream else self.twin.app
+            await chosen(scope, replay, send)
+
+        self.app = choose
+
+
+def add_cord_route(served: "ServedChute", cord: Cord) -> None:
+    """Add the route of `cord` to the chute's application.
+
+    Raises:
+        DefinitionError: a parameter of the function cannot come from a request.
+    """
+    binding = bind(cord, frozenset(compile_path(cord.path)[2]))
+    router = served.app.router
+    twin = next((one for one in router.routes if isinstance(one, CordRoute) and one.cord.key == cord.key), None)
+    try:
+        router.add_api_route(
+            cord.path,
+            _endpoint(served, cord, binding),
+            methods=[cord.method],
+            name=cord.name,
+            route_class_override=CordRoute,
+            **describe(cord, binding, twin=twin.cord if twin else None),
+        )
+    except (AssertionError, TypeError, ValueError) as error:
+        raise DefinitionError(f"Cord {cord.name!r} cannot be served: {error}") from error
+    route = router.routes[-1]
+    if not isinstance(route, CordRoute):  # pragma: no cover - guards against a FastAPI that adds routes elsewhere
+        raise DefinitionError(f"FastAPI made no route of ours for cord {cord.name!r}.")
+    route.serve(served, cord)
+    if twin is not None:
+        _pair(served, twin, route)
+
+
+def _pair(served: "ServedChute", first: CordRoute, second: CordRoute) -> None:
+    """Two cords on one path: the one that does not stream answers, and hands the other's calls over."""
+    routes = served.app.router.routes
+    plain, streaming = (second, first) if first.cord.stream else (first, second)
+    # The pair stands where its first cord was written: routes are tried in order.
+    routes[routes.index(first)] = plain
+    del routes[-1]
+    plain.twin = streaming
+
+
+def _admitting(own: ASGIApp, served: "ServedChute", cord: Cord) -> ASGIApp:
+    meter = served.meters.of(cord)
+
+    async def admitted(scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = exchange_of(scope)
+        exchange.meter = meter
+        try:
+            place = served.admission.enter()
+        except QueueFull as full:
+            meter.refused += 1
+            raise HTTPException(full.status, full.detail, full.headers) from None
+        exchange.place = place
+        exchange.disconnects = Disconnects(receive)
+        try:
+            await own(scope, exchange.disconnects.receive, send)
+        finally:
+            place.leave()
+
+    return admitted
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One cord's way from what FastAPI read to a response."""
+
+    served: "ServedChute"
+    cord: Cord
+    binding: Binding
+    answers: Answers
+    run: Callable[..., Any]
+    cancels_call: bool
+    cancels_stream: bool
+
+    async def respond(self, values: dict[str, Any]) -> Response:
+        request: Request = values[REQUEST]
+        exchange = exchange_of(request.scope)
+        place, disconnects = exchange.place, exchange.disconnects
+        if place is None or disconnects is None:  # pragma: no cover - the route's own wrapper sets both
+            raise RuntimeError("The cord was reached without admission.")
+        if self.binding.in_form:
+            values[FORM] = await request.form()
+        positional, named = self.binding.arguments(values)
+        try:
+            async with disconnects.cancelling():
+                await place.start()
+            async with disconnects.cancelling() if self.cancels_call else contextlib.nullcontext():
+                result = await self.run(*positional, **named)
+            if is_stream(result):
+                return await self._stream(result, values[RESPONSE], disconnects)
+        except ClientGone:
+            self.served.meters.of(self.cord).cancelled += 1
+            self.served.logger.info("The client left %s %s before its answer.", self.cord.method, request.url.path)
+            return Response(status_code=_CLIENT_CLOSED_REQUEST)
+        place.leave()
+        return self.answers.respond(result, values[RESPONSE])
+
+    async def _stream(self, result: Any, injected: Response, disconnects: Disconnects) -> Response:
+        content_type = self.cord.output_content_type
+        async with disconnects.cancelling() if self.cancels_stream else contextlib.nullcontext():
+            reply = await open_stream(
+                result,
+                content_type=None if content_type == "application/json" else content_type,
+                injected=injected,
+                threads=self.served.threads,
+                status_code=injected.status_code or self.answers.status_code,
+            )
+        reply.watch = disconnects if self.cancels_stream else None
+        reply.logger = self.served.logger
+        return reply
+
+
+def _endpoint(served: "ServedChute", cord: Cord, binding: Binding) -> Callable[..., Any]:
+    """The function that FastAPI calls: its parameters are the binding's, its result is always a response."""
+    policy = cord.on_disconnect or served.chute.config.on_disconnect
+    default_class = served.app.router.default_response_class
+    call = _Call(
+        served=served,
+        cord=cord,
+        binding=binding,
+        answers=Answers(
+            owner=cord.name,
+            content_type=cord.output_content_type,
+            schema=_output_adapter(cord),
+            response_class=default_class if inspect.isclass(default_class) else None,
+            status_code=cord.route_options.get("status_code") or 200,
+        ),
+        run=_runner(served, cord),
+        cancels_call=policy == "cancel" or (policy is None and cord.stream),
+        cancels_stream=policy != "finish",
+    )
+
+    async def endpoint(**values: Any) -> Response:
+        return await call.respond(values)
+
+    endpoint.__name__ = cord.name
+    endpoint.__module__ = cord.function.__module__
+    endpoint.__signature__ = inspect.Signature(list(binding.parameters))  # type: ignore[attr-defined] # inspect's own protocol
+    return endpoint
+
+
+def _runner(served: "ServedChute", cord: Cord) -> Callable[..., Any]:
+    """A coroutine function that calls the user's function in the way that its kind needs."""
+    function, chute = cord.function, served.chute
+
+    async def directly(*positional: Any, **named: Any) -> Any:
+        result = function(chute, *positional, **named)
+        return await result if inspect.isawaitable(result) else result
+
+    async def in_thread(*positional: Any, **named: Any) -> Any:
+        result = await served.threads.run(function, chute, *positional, **named)
+        return await result if inspect.isawaitable(result) else result
+
+    async def nowhere(*_positional: Any, **_named: Any) -> Any:
+        raise HTTPException(501, f"Cord {cord.name!r} is a passthrough, and these are not served yet.")
+
+    if cord.passthrough:
+        return nowhere
+    kinds = (inspect.iscoroutinefunction, inspect.isasyncgenfunction, inspect.isgeneratorfunction)
+    return directly if any(kind(function) for kind in kinds) else in_thread
+
+
+async def _wants_stream(scope: Scope, receive: Receive) -> tuple[bool, Receive]:
+    """Whether the client asks for a stream, and a `receive` that gives the body once more."""
+    if scope["method"] not in ("POST", "PUT", "PATCH"):
+        asked = QueryParams(scope["query_string"]).get("stream", "")
+        return asked.lower() in ("1", "true", "yes"), receive
+    request = Request(scope, receive)
+    body = await request.body()
+    try:
+        parsed = json.loads(body)
+    except ValueError:
+        parsed = None
+    unread = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Message:
+        return unread.pop() if unread else await receive()
+
+    return isinstance(parsed, dict) and parsed.get("stream") is True, replay
+
+
+def _output_adapter(cord: Cord) -> TypeAdapter[Any] | None:
+    schema = cord.output_schema
+    return None if schema is None or isinstance(schema, dict) else TypeAdapter(schema)

@@ -1,0 +1,228 @@
+"""The chute's ASGI entry: request ids, probes, keys, the body limit and the last word on errors."""
+
+import logging
+import re
+import time
+import uuid
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import Message, Receive, Scope, Send
+
+from chutes.errors import NotReady, RequestError
+from chutes.serve.answers import encode_json
+from chutes.serve.auth import KeyRing
+from chutes.serve.body import limited
+from chutes.serve.exchange import Exchange
+from chutes.serve.failures import log_failure
+from chutes.serve.lifecycle import State
+from chutes.serve.logs import current_request_id
+from chutes.serve.streaming import StreamAborted
+
+if TYPE_CHECKING:
+    from chutes.serve.app import ServedChute
+
+__all__ = ["Entry", "Unauthorized"]
+
+_SANE_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
+_PROBES = ("/livez", "/readyz", "/health")
+
+
+class Unauthorized(RequestError):  # noqa: N818 - named for the condition
+    """The request has no key, or a wrong one."""
+
+    status = 401
+
+
+class Entry:
+    """One thin wrapper around the application: everything here acts on every request."""
+
+    def __init__(self, served: "ServedChute", keys: KeyRing) -> None:
+        self._served = served
+        self._keys = keys
+        self._limit = served.chute.config.max_body_size
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether requests need an API key."""
+        return bool(self._keys)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request or websocket, or speak the lifespan protocol."""
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._websocket(scope, receive, send)
+        else:
+            await self._served.lifecycle.lifespan(scope, receive, send)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange(_request_id(scope["headers"]))
+        exchange.attach(scope, self._served.lifecycle.values)
+        token = current_request_id.set(exchange.request_id)
+        tracked = self._tracking(exchange, send)
+        try:
+            if not await self._probe(scope, tracked):
+                self._admit(scope)
+                await self._served.app(scope, limited(scope, receive, self._limit), tracked)
+        except RequestError as error:
+            await _send_error(tracked, error)
+        except StreamAborted:
+            raise
+        except Exception as error:
+            self._log(scope, error)
+            if not exchange.status:
+                await _send_error(tracked, RequestError("Internal Server Error"), exchange.request_id)
+            elif not exchange.complete:
+                raise StreamAborted from error
+        finally:
+            self._count(scope, exchange)
+            current_request_id.reset(token)
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange(_request_id(scope["headers"]))
+        exchange.attach(scope, self._served.lifecycle.values)
+        token = current_request_id.set(exchange.request_id)
+        identity = (b"x-request-id", exchange.request_id.encode())
+
+        async def tracked(message: Message) -> None:
+            if message["type"] in ("websocket.accept", "websocket.http.response.start"):
+                message = {**message, "headers": [*message.get("headers", ()), identity]}
+            await send(message)
+
+        try:
+            self._admit(scope)
+            await self._served.app(scope, receive, tracked)
+        except RequestError as error:
+            await receive()
+            await _refuse_socket(scope, tracked, error)
+        except Exception as error:
+            self._log(scope, error)
+            raise StreamAborted from error
+        finally:
+            current_request_id.reset(token)
+
+    async def _probe(self, scope: Scope, send: Send) -> bool:
+        """Answer a probe here, where neither a key nor the user's routes and middleware are in its way."""
+        path = _route_path(scope)
+        if path not in _PROBES or scope["method"] not in ("GET", "HEAD"):
+            return False
+        if path == "/livez":
+            await _send_json(send, 200, {"status": "alive"})
+        elif path == "/readyz":
+            await _send_json(send, *self._served.health.ready())
+        else:
+            return await self._health(scope, send)
+        return True
+
+    async def _health(self, scope: Scope, send: Send) -> bool:
+        """Without a key `/health` says only whether all is well: the check's text may be confidential."""
+        if self._served.owns("/health"):
+            return False
+        status, body = await self._served.health.report()
+        if self._keys and not self._keys.admits(scope["headers"]):
+            body = {"status": body.get("status", "unhealthy")}
+        await _send_json(send, status, body)
+        return True
+
+    def _admit(self, scope: Scope) -> None:
+        """Refuse what comes before the start, after the end, without a key, or too large."""
+        lifecycle = self._served.lifecycle
+        if not lifecycle.accepts and (lifecycle.state is not State.NEW or lifecycle.has_hooks):
+            raise NotReady(_not_ready_text(lifecycle.state), {"Retry-After": "1"})
+        if self._keys and not self._keys.admits(scope["headers"]) and not self._is_preflight(scope):
+            raise Unauthorized(
+                "This chute needs an API key. Send it as 'Authorization: Bearer <key>' or 'X-API-Key: <key>'.",
+                {"WWW-Authenticate": "Bearer"},
+            )
+
+    def _is_preflight(self, scope: Scope) -> bool:
+        """Browsers send no key with a CORS preflight; the user's CORS middleware answers it and nothing else runs."""
+        if scope["type"] != "http" or scope["method"] != "OPTIONS":
+            return False
+        names = {name for name, _ in scope["headers"]}
+        middleware = (entry.cls for entry in self._served.app.user_middleware)
+        return {b"origin", b"access-control-request-method"} <= names and CORSMiddleware in middleware
+
+    def _tracking(self, exchange: Exchange, send: Send) -> Send:
+        identity = (b"x-request-id", exchange.request_id.encode())
+
+        async def tracked(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                exchange.status = message["status"]
+                headers = [*message.get("headers", ()), identity]
+                if self._served.lifecycle.state is State.DRAINING:
+                    # Clients with a kept-alive connection go to another replica with their next request.
+                    headers.append((b"connection", b"close"))
+                message = {**message, "headers": headers}
+            elif message["type"] == "http.response.body" and not message.get("more_body", False):
+                exchange.complete = True
+            await send(message)
+
+        return tracked
+
+    def _log(self, scope: Scope, error: Exception) -> None:
+        verb = scope.get("method", "WEBSOCKET")
+        log_failure(self._served.logger, f"{verb} {scope['path']} failed", error)
+
+    def _count(self, scope: Scope, exchange: Exchange) -> None:
+        seconds = time.perf_counter() - exchange.since
+        if exchange.meter is not None:
+            exchange.meter.count(exchange.status, seconds)
+        logger = logging.getLogger("chutes.requests")
+        if logger.isEnabledFor(logging.DEBUG):
+            logger.debug("%s %s %s %.1f ms", scope["method"], scope["path"], exchange.status, seconds * 1000)
+
+
+def _not_ready_text(state: State) -> str:
+    texts = {
+        State.NEW: (
+            "The chute was not started: its startup hooks run in the ASGI lifespan, which this server did not begin. "
+            "Use `chutes run`, a server with lifespan on, or `with TestClient(chute)`."
+        ),
+        State.STARTING: "The chute is starting.",
+        State.FAILED: "The chute failed to start.",
+    }
+    return texts.get(state, "The chute has stopped.")
+
+
+def _request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    for name, value in headers:
+        if name == b"x-request-id" and _SANE_ID.fullmatch(value):
+            return value.decode("ascii")
+    return uuid.uuid4().hex
+
+
+def _route_path(scope: Scope) -> str:
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
+    return path.removeprefix(root) if root and path.startswith(root + "/") else path
+
+
+async def _send_json(send: Send, status: int, body: object, headers: dict[str, str] | None = None) -> None:
+    content = encode_json(body)
+    raw = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
+    raw += [(name.lower().encode(), value.encode()) for name, value in (headers or {}).items()]
+    await send({"type": "http.response.start", "status": status, "headers": raw})
+    await send({"type": "http.response.body", "body": content})
+
+
+async def _send_error(send: Send, error: RequestError, request_id: str | None = None) -> None:
+    body = {"detail": error.detail} | ({"request_id": request_id} if request_id else {})
+    await _send_json(send, error.status, body, error.headers)
+
+
+async def _refuse_socket(scope: Scope, send: Send, error: RequestError) -> None:
+    """Refuse the handshake with a status where the server can, with a close code where it cannot."""
+    if "websocket.http.response" not in scope.get("extensions", {}):
+        going_away = 1012 if error.status == 503 else 1008
+        await send({"type": "websocket.close", "code": going_away, "reason": error.detail[:100]})
+        return
+    content = encode_json({"detail": error.detail})
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
+    headers += [(name.lower().encode(), value.encode()) for name, value in error.headers.items()]
+    await send({"type": "websocket.http.response.start", "status": error.status, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": content})
+
+

@@ -1,0 +1,28 @@
+"""How an exception of the user's code is logged."""
+
+import logging
+from pathlib import Path
+from types import TracebackType
+
+__all__ = ["log_failure"]
+
+_OURS = str(Path(__file__).parent)
+
+
+def log_failure(logger: logging.Logger, what: str, error: BaseException) -> None:
+    """Log `error` with its traceback from the user's function on.
+
+    Thirty frames of server, middleware and routing above it are the same for every error, and hide it.
+    """
+    summary = f"{what}: {type(error).__name__}: {error}" if str(error) else f"{what}: {type(error).__name__}"
+    logger.error("%s", summary, exc_info=(type(error), error, _below_ours(error.__traceback__)))
+
+
+def _below_ours(traceback: TracebackType | None) -> TracebackType | None:
+    """The frames beneath our last one; all of them when ours is where it happened."""
+    kept = frame = traceback
+    while frame is not None:
+        if frame.tb_frame.f_code.co_filename.startswith(_OURS) and frame.tb_next is not None:
+            kept = frame.tb_next
+        frame = frame.tb_next
+    return kept

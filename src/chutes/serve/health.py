@@ -1,0 +1,89 @@
+"""Whether a chute is alive, ready and healthy."""
+
+import asyncio
+import inspect
+import logging
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from chutes.serve.lifecycle import Lifecycle, State
+from chutes.serve.threads import Threads
+
+if TYPE_CHECKING:
+    from chutes.chute.chute import Chute
+
+__all__ = ["Health"]
+
+_KEPT_SECONDS = 1.0
+_LIMIT_SECONDS = 10.0
+
+
+class Health:
+    """Runs the chute's health check, one at a time, and keeps its answer for a second."""
+
+    def __init__(self, chute: "Chute", lifecycle: Lifecycle, threads: Threads) -> None:
+        self._chute = chute
+        self._lifecycle = lifecycle
+        self._threads = threads
+        self._checking: asyncio.Task[dict[str, Any]] | None = None
+        self._kept: tuple[float, dict[str, Any]] = (0.0, {})
+        self._logger = logging.getLogger("chutes.serve")
+
+    def ready(self) -> tuple[int, dict[str, str]]:
+        """Status and body of `/readyz`: the lifecycle alone."""
+        state = self._lifecycle.state
+        if state is State.NEW and not self._lifecycle.has_hooks:
+            state = State.READY
+        return (200 if state is State.READY else 503), {"status": state.value}
+
+    async def report(self) -> tuple[int, dict[str, Any]]:
+        """Status and body of `/health`: what the check says, and what became of the background tasks."""
+        ready, lifecycle = self.ready()
+        if ready != 200:
+            return 503, dict(lifecycle)
+        body = dict(await self._checked())
+        if self._lifecycle.crashed:
+            body |= {"status": "unhealthy", "crashed_tasks": sorted(self._lifecycle.crashed)}
+        return (200 if body.get("status") == "healthy" else 503), body
+
+    async def _checked(self) -> dict[str, Any]:
+        until, kept = self._kept
+        if time.monotonic() < until:
+            return kept
+        if self._checking is None or self._checking.done():
+            self._checking = asyncio.create_task(self._check(), name="health check")
+        # Others may wait for the same check: a client that leaves must not end it.
+        return await asyncio.shield(self._checking)
+
+    async def _check(self) -> dict[str, Any]:
+        try:
+            async with asyncio.timeout(_LIMIT_SECONDS):
+                result = await self._call()
+            body = dict(result) if isinstance(result, Mapping) else self._odd(result)
+        except TimeoutError:
+            self._logger.error("The health check took more than %s s.", _LIMIT_SECONDS)
+            body = {"status": "unhealthy", "detail": f"The health check took more than {_LIMIT_SECONDS:g} s."}
+        except Exception:
+            self._logger.exception("The health check failed.")
+            body = {"status": "unhealthy", "detail": "The health check failed; the log says why."}
+        self._kept = (time.monotonic() + _KEPT_SECONDS, body)
+        return body
+
+    async def _call(self) -> Any:
+        check = self._chute.health_check
+        own = inspect.ismethod(check) and check.__self__ is self._chute
+        wants_chute = not own and any(
+            parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+            and parameter.default is parameter.empty
+            for parameter in inspect.signature(check).parameters.values()
+        )
+        arguments: tuple[Any, ...] = (self._chute,) if wants_chute else ()
+        if inspect.iscoroutinefunction(check):
+            return await check(*arguments)
+        result: Any = await self._threads.run(check, *arguments)
+        return await result if inspect.isawaitable(result) else result
+
+    def _odd(self, result: object) -> dict[str, Any]:
+        self._logger.error("The health check returned %r; it returns a dict such as {'status': 'healthy'}.", result)
+        return {"status": "unhealthy", "detail": "The health check returned no dict."}

@@ -1,0 +1,191 @@
+"""Startup, readiness, draining and shutdown of one chute in one process."""
+
+import asyncio
+import contextlib
+import inspect
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from starlette.types import Receive, Scope, Send
+
+from chutes.chute.hooks import Hook
+from chutes.errors import StartupError
+from chutes.serve.threads import Threads
+
+if TYPE_CHECKING:
+    from chutes.chute.chute import Chute
+
+__all__ = ["Lifecycle", "State"]
+
+
+class State(Enum):
+    """Where a chute stands."""
+
+    NEW = "new"
+    STARTING = "starting"
+    READY = "ready"
+    DRAINING = "draining"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+class Lifecycle:
+    """Runs the hooks, and watches the background tasks that startup hooks leave behind.
+
+    Args:
+        chute: passed to each hook.
+        startup: the startup hooks in order, asked for when they are about to run.
+        shutdown: the shutdown hooks in order, likewise.
+        application: the lifespan of the FastAPI application; it is inside the hooks.
+        threads: where synchronous hooks run.
+    """
+
+    def __init__(
+        self,
+        chute: "Chute",
+        *,
+        startup: Callable[[], Iterable[Hook]],
+        shutdown: Callable[[], Iterable[Hook]],
+        application: Callable[[], contextlib.AbstractAsyncContextManager[Mapping[str, Any]]],
+        threads: Threads,
+    ) -> None:
+        self.state = State.NEW
+        self.crashed: dict[str, str] = {}
+        self.values: dict[str, Any] = {}
+        self._chute = chute
+        self._startup = startup
+        self._shutdown = shutdown
+        self._application = application
+        self._threads = threads
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._open = contextlib.AsyncExitStack()
+        self._logger = logging.getLogger("chutes.serve")
+
+    @property
+    def accepts(self) -> bool:
+        """Whether requests are answered."""
+        return self.state in (State.READY, State.DRAINING)
+
+    @property
+    def has_hooks(self) -> bool:
+        """Whether anything has to run before the first request."""
+        return bool(list(self._startup()))
+
+    async def start(self) -> None:
+        """Run the startup hooks, then enter the application's lifespan.
+
+        Raises:
+            StartupError: a hook failed; its exception is the cause. What had started is stopped again.
+        """
+        self.state = State.STARTING
+        self.crashed.clear()
+        hook: Hook | None = None
+        try:
+            with self._watching_tasks():
+                for hook in self._startup():
+                    await self._run(hook)
+            hook = None
+            self.values = dict(await self._open.enter_async_context(self._application()))
+        except BaseException as error:
+            self.state = State.FAILED
+            await self._cancel_tasks()
+            self._threads.shutdown()
+            if not isinstance(error, Exception):
+                raise
+            where = f"The startup hook {hook.name!r}" if hook else "The application's lifespan"
+            raise StartupError(f"{where} failed: {type(error).__name__}: {error}") from error
+        self.state = State.READY
+
+    def drain(self) -> None:
+        """Tell probes that this process is about to stop."""
+        if self.state is State.READY:
+            self.state = State.DRAINING
+
+    async def stop(self) -> None:
+        """Leave the application's lifespan, run the shutdown hooks, cancel the background tasks.
+
+        A hook that fails is logged; the others run all the same.
+        """
+        if self.state in (State.NEW, State.STOPPED, State.FAILED):
+            return
+        self.state = State.STOPPED
+        try:
+            await self._open.aclose()
+        except Exception:
+            self._logger.exception("The application's lifespan failed at shutdown.")
+        for hook in self._shutdown():
+            try:
+                await self._run(hook)
+            except Exception:
+                self._logger.exception("The shutdown hook %r failed.", hook.name)
+        await self._cancel_tasks()
+        self._threads.shutdown()
+
+    async def lifespan(self, _scope: Scope, receive: Receive, send: Send) -> None:
+        """Speak ASGI's lifespan protocol with a server that is not ours."""
+        await receive()
+        try:
+            await self.start()
+        except StartupError as error:
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            raise
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        self.drain()
+        await self.stop()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _run(self, hook: Hook) -> None:
+        function = hook.function
+        if inspect.iscoroutinefunction(function):
+            await function(self._chute)
+            return
+        result = await self._threads.run(function, self._chute)
+        if inspect.isawaitable(result):
+            await result
+
+    @contextlib.contextmanager
+    def _watching_tasks(self) -> Iterator[None]:
+        """Remember the tasks that the hooks themselves make: those alive afterwards are background tasks."""
+        loop, hooks_run_in = asyncio.get_running_loop(), asyncio.current_task()
+        former = loop.get_task_factory()
+        made: list[asyncio.Task[Any]] = []
+
+        def factory(on: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> Any:
+            task = former(on, coroutine, **options) if former else asyncio.Task(coroutine, loop=on, **options)
+            # A task's own sub-tasks are its own business: what it awaits of them reaches it.
+            if asyncio.current_task() is hooks_run_in:
+                made.append(task)
+            return task
+
+        loop.set_task_factory(factory)
+        try:
+            yield
+        finally:
+            loop.set_task_factory(former)
+            for task in made:
+                self._keep(task)
+
+    def _keep(self, task: asyncio.Task[Any]) -> None:
+        if task.done():
+            return
+        name = getattr(task.get_coro(), "__name__", None) or task.get_name()
+        self._tasks.add(task)
+        task.add_done_callback(lambda ended: self._ended(name, ended))
+
+    def _ended(self, name: str, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled() or task.exception() is None:
+            return
+        error = task.exception()
+        self.crashed[name] = type(error).__name__
+        self._logger.error("The background task %r crashed; /health is unhealthy from now on.", name, exc_info=error)
+
+    async def _cancel_tasks(self) -> None:
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+

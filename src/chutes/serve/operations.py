@@ -1,0 +1,171 @@
+"""One cord → how OpenAPI describes its operation."""
+
+import dataclasses
+import inspect
+import logging
+import typing
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Generator, Iterable, Iterator, Mapping
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel, PydanticSchemaGenerationError, PydanticUserError, TypeAdapter
+from pydantic.errors import PydanticInvalidForJsonSchema
+from starlette.responses import Response
+
+from chutes.chute.cord import Cord
+from chutes.serve.answers import is_json
+from chutes.serve.binding import Binding, read_hints
+
+__all__ = ["describe"]
+
+_STREAMS = (AsyncIterator, AsyncGenerator, AsyncIterable, Iterator, Generator, Iterable)
+_EVENT_STREAM = "text/event-stream"
+_ERRORS = {
+    413: "The body is larger than the chute takes.",
+    500: "The chute's own code failed; its log has the request id.",
+    503: "The chute is busy; `Retry-After` says when to try again.",
+}
+
+
+class _BareResponse(Response):
+    """Documents no content type of its own: the cord's stands in `responses`."""
+
+    media_type = None
+
+
+def describe(cord: Cord, binding: Binding, twin: Cord | None) -> dict[str, Any]:
+    """Keyword arguments for FastAPI's `add_api_route` that document the cord.
+
+    Args:
+        cord: the cord.
+        binding: where its arguments come from.
+        twin: the cord that answers on the same path, when there is one.
+    """
+    options = dict(cord.route_options)
+    written = options.pop("responses", None) or {}
+    hint = read_hints(cord.function, f"cord {cord.name!r}").get("return", inspect.Parameter.empty)
+    content, model = _output(cord, hint)
+    if twin is not None:
+        content = _merged(content, cord, twin)
+    status = options.get("status_code") or 200
+    responses: dict[int | str, dict[str, Any]] = {code: _error(text) for code, text in _ERRORS.items()}
+    responses["default"] = _error("Any other error.")
+    if content:
+        responses[status] = {"description": "Successful Response", "content": content}
+    responses |= written
+    described: dict[str, Any] = {
+        "description": inspect.getdoc(cord.function) or "",
+        "summary": cord.name.replace("_", " ").strip().capitalize(),
+        "response_model": model,
+        "responses": responses,
+        "openapi_extra": _request_body(cord, binding),
+    }
+    if model is None:
+        described["response_class"] = _BareResponse
+    return described | options
+
+
+def _output(cord: Cord, hint: Any) -> tuple[dict[str, Any], Any]:
+    """The content of a good answer: written out by hand, or a type that FastAPI describes."""
+    if cord.stream:
+        return {_stream_type(cord, hint): {"schema": {"type": "string"}}}, None
+    if not is_json(cord.output_content_type):
+        text = cord.output_content_type.startswith("text/")
+        schema = {"type": "string"} if text else {"type": "string", "format": "binary"}
+        return {cord.output_content_type: {"schema": schema}, "application/json": {"schema": {}}}, None
+    if isinstance(cord.output_schema, dict):
+        return {cord.output_content_type: {"schema": cord.output_schema}}, None
+    if cord.output_schema is not None:
+        return {}, cord.output_schema
+    if inspect.isclass(hint) and issubclass(hint, Response):
+        return {hint.media_type or "*/*": {"schema": {}}}, None
+    if hint is inspect.Parameter.empty or not _has_schema(hint):
+        return {"application/json": {"schema": {}}}, None
+    # A hint documents; what the function returns is not held to it.
+    return {}, hint
+
+
+def _stream_type(cord: Cord, hint: Any) -> str:
+    if cord.output_content_type != "application/json":
+        return cord.output_content_type
+    origin, arguments = get_origin(hint), get_args(hint)
+    item = arguments[0] if origin in _STREAMS and arguments else None
+    if item is str:
+        return "text/plain"
+    return "application/octet-stream" if item is bytes else _EVENT_STREAM
+
+
+def _merged(content: dict[str, Any], cord: Cord, twin: Cord) -> dict[str, Any]:
+    streaming = cord if cord.stream else twin
+    hint = read_hints(streaming.function, f"cord {streaming.name!r}").get("return")
+    return content | {_stream_type(streaming, hint): {"schema": {"type": "string"}}}
+
+
+def _has_schema(hint: Any) -> bool:
+    if hint is None or hint is type(None):
+        return True
+    try:
+        TypeAdapter(hint).json_schema(mode="serialization")
+    except (PydanticSchemaGenerationError, PydanticInvalidForJsonSchema, PydanticUserError, TypeError, NameError) as error:
+        logging.getLogger("chutes.serve").debug("The return hint %r has no JSON schema: %s", hint, error)
+        return False
+    return True
+
+
+def _error(text: str) -> dict[str, Any]:
+    schema = {
+        "type": "object",
+        "properties": {"detail": {"title": "Detail"}, "request_id": {"type": "string", "title": "Request Id"}},
+    }
+    return {"description": text, "content": {"application/json": {"schema": schema}}}
+
+
+def _request_body(cord: Cord, binding: Binding) -> dict[str, Any] | None:
+    extra = dict(binding.openapi)
+    example = _example(cord.minimal_input_schema)
+    media_type = "multipart/form-data" if binding.in_form else "application/json"
+    content: dict[str, Any] = {}
+    if example is not None and cord.method in ("POST", "PUT", "PATCH"):
+        content["examples"] = {"minimal": {"summary": "The least that is needed", "value": example}}
+    if isinstance(cord.input_schema, dict):
+        content["schema"] = cord.input_schema
+    if content:
+        extra["requestBody"] = {"content": {media_type: content}}
+    return extra or None
+
+
+def _example(minimal: Any) -> Any:
+    """An example of the minimal input: an instance is one; a type's is made of its examples, defaults and kinds."""
+    if minimal is None:
+        return None
+    if isinstance(minimal, BaseModel):
+        return minimal.model_dump(mode="json")
+    if dataclasses.is_dataclass(minimal) and not inspect.isclass(minimal):
+        return dataclasses.asdict(minimal)
+    if isinstance(minimal, Mapping):
+        return _schema_example(minimal, minimal) if "properties" in minimal else dict(minimal)
+    schema = TypeAdapter(minimal).json_schema()
+    return _schema_example(schema, schema)
+
+
+def _schema_example(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Any:
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        return _schema_example(root.get("$defs", {}).get(name, {}), root)
+    for key in ("const", "default", "example"):
+        if key in schema:
+            return schema[key]
+    for key in ("examples", "enum"):
+        if schema.get(key):
+            return schema[key][0]
+    for key in ("anyOf", "oneOf", "allOf"):
+        if schema.get(key):
+            return _schema_example(schema[key][0], root)
+    if schema.get("type") == "object" or "properties" in schema:
+        return {name: _schema_example(part, root) for name, part in schema.get("properties", {}).items()}
+    return _kind_example(schema)
+
+
+def _kind_example(schema: Mapping[str, Any]) -> Any:
+    low = schema.get("minimum", schema.get("exclusiveMinimum", 0))
+    kinds: dict[str, Any] = {"string": "text", "integer": low, "number": low, "boolean": False, "array": [], "null": None}
+    return kinds.get(typing.cast(str, schema.get("type", "null")))

@@ -1,0 +1,235 @@
+"""Serve a chute on a port: signals, draining, exit codes."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, cast
+
+import uvicorn
+
+from chutes.chute.chute import Chute, definition_of
+from chutes.errors import ChutesError, ServeError, StartupError
+from chutes.serve.app import ServedChute, serve_chute
+from chutes.serve.banner import banner, public_url
+from chutes.serve.holding import Holding, starting_answer
+from chutes.serve.lifecycle import State
+from chutes.serve.listener import bind
+from chutes.serve.logs import configure_logging
+from chutes.serve.reload import same_program, serve_with_reload
+from chutes.serve.streaming import StreamAborted
+from chutes.settings import Settings
+from chutes.tracebacks import format_user_traceback
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGIApplication
+
+__all__ = ["ServerOptions", "run_local", "serve"]
+
+_SAME_SIGNAL_SECONDS = 0.5
+_THREADS_GRACE_SECONDS = 1.0
+_LOOPBACK = ("127.", "::1", "localhost")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerOptions:
+    """Where and how to serve.
+
+    Attributes:
+        host: address to bind to.
+        port: port to listen on; 0 takes a free one.
+        log_level: debug, info, warning or error.
+        fd: descriptor of a socket that listens already; then host and port say only what it is bound to.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    log_level: str = "info"
+    fd: int | None = None
+
+
+def serve(chute: Chute, options: ServerOptions, settings: Settings) -> int:
+    """Serve `chute` until a signal ends it; returns the exit code of the process.
+
+    Raises:
+        ServeError: the address cannot be bound.
+        StartupError: a startup hook failed.
+        DefinitionError: a cord or websocket cannot be served.
+    """
+    configure_logging(settings, options.log_level)
+    listener = socket.socket(fileno=options.fd) if options.fd is not None else bind(options.host, options.port)
+    with listener:
+        served = _served(chute, settings)
+        _warn_about_open_door(served, listener)
+        server = _Server(served, listener)
+        _log_broken_streams_once()
+        with contextlib.suppress(KeyboardInterrupt):
+            server.run(sockets=[listener])
+    _leave_threads_behind(served, server.exit_code)
+    return server.exit_code
+
+
+def run_local(chute: Chute, *, host: str, port: int, reload: bool, log_level: str) -> None:
+    """What `Chute.run_local` does: serve from the program that runs now, and end it with an exit code."""
+    settings = Settings.from_env()
+    configure_logging(settings, log_level)
+    logger = logging.getLogger("chutes.serve")
+    try:
+        program = _program_file()
+        if reload and settings.listen_fd is None and program is not None:
+            code = serve_with_reload(same_program(), watch=[program.parent], host=host, port=port)
+        else:
+            if reload and program is None:
+                logger.warning("There is no program file to watch: the chute runs without reload.")
+            options = ServerOptions(host=host, port=port, log_level=log_level, fd=settings.listen_fd)
+            code = serve(chute, options, settings)
+    except StartupError as error:
+        logger.error("%s\n%s", error, format_user_traceback(error.__cause__ or error))  # noqa: TRY400 - only the user's frames help
+        code = 1
+    except ChutesError as error:
+        logger.error("%s", error)  # noqa: TRY400 - the text says all that there is to do
+        code = 2
+    if code:
+        sys.exit(code)
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn's server, with our own start, signals and end."""
+
+    def __init__(self, served: ServedChute, listener: socket.socket) -> None:
+        config = served.chute.config
+        super().__init__(
+            uvicorn.Config(
+                cast("ASGIApplication", served),
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=cast(int, config.shutdown_grace),
+            )
+        )
+        self.exit_code = 0
+        self._served = served
+        self._listener = listener
+        self._drain_delay = config.drain_delay
+        self._first_signal: float | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Run the hooks while a thread of ours answers the probes, then let uvicorn take the socket."""
+        with Holding(self._listener, starting_answer):
+            await self._served.lifecycle.start()
+        if self.should_exit:
+            return
+        await super().startup(sockets)
+        host, port = self._listener.getsockname()[:2]
+        text = banner(self._served.chute, public_url(host, port))
+        logging.getLogger("chutes.serve").info(text, extra={"plain": True, "url": public_url(host, port)})
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let requests finish, then run the shutdown hooks."""
+        await super().shutdown(sockets)
+        await self._served.lifecycle.stop()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop on SIGTERM and SIGINT; unlike uvicorn's, a stop that was asked for is a success."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        handled = (signal.SIGINT, signal.SIGTERM)
+        former = {number: signal.signal(number, self.handle_exit) for number in handled}
+        try:
+            yield
+        finally:
+            for number, handler in former.items():
+                signal.signal(number, handler)
+
+    def handle_exit(self, sig: int, _frame: FrameType | None) -> None:
+        """The first signal drains, a second one ends the process at once."""
+        now = time.monotonic()
+        if self._first_signal is not None:
+            # A supervisor forwards the Ctrl-C that reached the whole group: that is the same signal.
+            if now - self._first_signal > _SAME_SIGNAL_SECONDS:
+                _end(128 + sig)
+            return
+        self._first_signal = now
+        lifecycle = self._served.lifecycle
+        if lifecycle.state in (State.NEW, State.STARTING):
+            self.exit_code, self.should_exit = 128 + sig, True
+            raise KeyboardInterrupt
+        lifecycle.drain()
+        loop = asyncio.get_running_loop()
+        loop.call_soon_threadsafe(loop.call_later, self._drain_delay, self._stop_accepting)
+
+    def _stop_accepting(self) -> None:
+        self.should_exit = True
+
+
+def _served(chute: Chute, settings: Settings) -> ServedChute:
+    """The chute's running self; a chute whose file uses `chute.app` has one already."""
+    definition = definition_of(chute)
+    if not isinstance(definition.running, ServedChute):
+        definition.running = serve_chute(chute, settings)
+    return definition.running
+
+
+def _warn_about_open_door(served: ServedChute, listener: socket.socket) -> None:
+    host = str(listener.getsockname()[0])
+    if not served.entry.has_keys and not host.startswith(_LOOPBACK):
+        logging.getLogger("chutes.serve").warning(
+            "The chute listens on %s without API keys: whoever reaches this machine can use it. Set CHUTES_API_KEYS, or bind "
+            "to 127.0.0.1.",
+            host,
+        )
+
+
+def _leave_threads_behind(served: ServedChute, code: int) -> None:
+    """Python waits for every thread before it exits; one that hangs in the user's code must not hold the process."""
+    deadline = time.monotonic() + _THREADS_GRACE_SECONDS
+    while (left := _busy_threads(served)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    if left:
+        served.logger.warning("The process ends while %s threads still run: %s.", len(left), ", ".join(left))
+        _end(code)
+
+
+def _busy_threads(served: ServedChute) -> list[str]:
+    """Our pools have ended their idle threads by now: what is left runs user code."""
+    return [one.name for one in threading.enumerate() if one.name.startswith(served.threads.name)]
+
+
+def _end(code: int) -> None:
+    """End now, without waiting for threads."""
+    logging.shutdown()
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)
+
+
+def _program_file() -> Path | None:
+    """The file of the program that runs, when it is one that can be started again."""
+    main = sys.modules.get("__main__")
+    name = getattr(main, "__file__", None)
+    return Path(name).resolve() if name and Path(name).is_file() else None
+
+
+def _log_broken_streams_once() -> None:
+    logging.getLogger("uvicorn.error").addFilter(_OnlyOnce())
+
+
+class _OnlyOnce(logging.Filter):
+    """Keeps uvicorn from logging a broken stream once more: the traceback is in our log already."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        return not isinstance(error, StreamAborted)

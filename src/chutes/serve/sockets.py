@@ -1,0 +1,95 @@
+"""One socket → one websocket route."""
+
+import inspect
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from fastapi import params
+from starlette.exceptions import HTTPException, WebSocketException
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from chutes.chute.websocket import Socket
+from chutes.errors import DefinitionError
+from chutes.serve.binding import read_hints
+from chutes.serve.failures import log_failure
+
+if TYPE_CHECKING:
+    from chutes.serve.app import ServedChute
+
+__all__ = ["add_socket_route"]
+
+_SOCKET = "chute_websocket"
+_INTERNAL_ERROR = 1011
+
+
+def add_socket_route(served: "ServedChute", socket: Socket) -> None:
+    """Add the route of `socket` to the chute's application.
+
+    Raises:
+        DefinitionError: FastAPI cannot fill a parameter of the function.
+    """
+    try:
+        served.app.router.add_api_websocket_route(socket.path, _endpoint(served, socket), name=socket.name)
+    except (AssertionError, TypeError, ValueError) as error:
+        raise DefinitionError(f"Websocket {socket.name!r} cannot be served: {error}") from error
+
+
+def _endpoint(served: "ServedChute", socket: Socket) -> Callable[..., Any]:
+    hints = read_hints(socket.function, f"websocket {socket.name!r}")
+    wanted = list(inspect.signature(socket.function).parameters.values())[1:]
+    wanted = [one for one in wanted if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)]
+    own = next((one.name for one in wanted if _is_websocket(one, hints.get(one.name))), None)
+    if own is None and wanted and wanted[0].name not in hints and not isinstance(wanted[0].default, params.Param):
+        # `(self, websocket)` without a hint: the first parameter is what a websocket function is about.
+        own = wanted[0].name
+    others = [
+        one.replace(annotation=hints.get(one.name, one.annotation), kind=inspect.Parameter.KEYWORD_ONLY)
+        for one in wanted
+        if one.name != own
+    ]
+    connection = inspect.Parameter(_SOCKET, inspect.Parameter.KEYWORD_ONLY, annotation=WebSocket)
+
+    async def endpoint(**values: Any) -> None:
+        websocket: WebSocket = values.pop(_SOCKET)
+        websocket.close = partial(_close, websocket, websocket.close)  # type: ignore[method-assign] # closing twice is harmless
+        if own is not None:
+            values[own] = websocket
+        await _run(served, socket, websocket, values)
+
+    endpoint.__name__ = socket.name
+    endpoint.__signature__ = inspect.Signature([connection, *others])  # type: ignore[attr-defined] # inspect's own protocol
+    return endpoint
+
+
+async def _run(served: "ServedChute", socket: Socket, websocket: WebSocket, values: dict[str, Any]) -> None:
+    try:
+        await socket.function(served.chute, **values)
+    except WebSocketDisconnect:
+        # The client left while the function waited for it: a usual end.
+        return
+    except (HTTPException, WebSocketException):
+        raise
+    except Exception as error:  # noqa: BLE001 - the edge of the user's code
+        log_failure(served.logger, f"The websocket {websocket.url.path} failed", error)
+        await websocket.close(_INTERNAL_ERROR)
+    else:
+        await websocket.close()
+
+
+async def _close(
+    websocket: WebSocket, close: Callable[[int, str | None], Any], code: int = 1000, reason: str | None = None
+) -> None:
+    ended = WebSocketState.DISCONNECTED
+    if ended in (websocket.application_state, websocket.client_state) or websocket.application_state is WebSocketState.RESPONSE:
+        return
+    try:
+        await close(code, reason)
+    except (RuntimeError, WebSocketDisconnect) as error:
+        # The server noticed before us that the client left: then there is nothing to close.
+        if "close" not in str(error) and not isinstance(error, WebSocketDisconnect):
+            raise
+
+
+def _is_websocket(parameter: inspect.Parameter, hint: Any) -> bool:
+    return inspect.isclass(hint) and issubclass(hint, WebSocket) and not isinstance(parameter.default, params.Depends)
