@@ -1,0 +1,115 @@
+"""From the exception that stopped a load to one line that says whose mistake it is, and what to write."""
+
+import builtins
+import importlib
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from chutes.errors import LoadError
+from chutes.loading.hints import import_line, install_hint
+from chutes.loading.reference import Place, importable_names, readable
+from chutes.suggestions import did_you_mean
+from chutes.tracebacks import is_user_file, user_frames
+
+__all__ = ["explain"]
+
+
+def explain(place: Place, exc: BaseException, replaced: Sequence[str] = ()) -> LoadError:
+    """The error to raise `from exc`, when importing the module of `place` raised it.
+
+    Args:
+        place: what was being loaded.
+        exc: what came out of the import.
+        replaced: libraries that stand-ins took the place of.
+    """
+    return LoadError(_sentence(place, exc) + _about(replaced))
+
+
+def _sentence(place: Place, exc: BaseException) -> str:
+    if isinstance(exc, SyntaxError) and exc.filename is not None:
+        return _syntax(exc)
+    frames = user_frames(exc)
+    if not frames:
+        return f"{readable(place.file)} cannot be loaded: {_summary(exc)}"
+    where = f"{readable(frames[-1].filename)}, line {frames[-1].lineno}"
+    written = f"`{frames[-1].line}`"
+    if isinstance(exc, ModuleNotFoundError) and exc.name:
+        return f"{where}: {written} failed: {_missing_module(exc, exc.name, frames[-1])}"
+    if isinstance(exc, ImportError):
+        return f"{where}: {written} failed: {exc}.{_relative(exc)}"
+    if isinstance(exc, NameError) and exc.name:
+        return f"{where}: the name {exc.name!r} is not known.{_missing_name(exc, exc.name)}"
+    if isinstance(exc, SystemExit):
+        guard = 'if __name__ == "__main__":'
+        return f"{where}: {written} ends the program while the file is loaded. Put it under {guard}"
+    return f"{where}: {written} raised {_summary(exc)}"
+
+
+def _syntax(exc: SyntaxError) -> str:
+    where = readable(exc.filename or "")
+    if exc.lineno:
+        where += f", line {exc.lineno}"
+    written = f": `{exc.text.strip()}`" if exc.text and exc.text.strip() else ""
+    return f"{where}: {exc.msg}{written}"
+
+
+def _summary(exc: BaseException) -> str:
+    return " ".join("".join(traceback.format_exception_only(exc)).split())
+
+
+def _missing_module(exc: BaseException, name: str, importer: traceback.FrameSummary) -> str:
+    """Whose module is missing: one of the user's own, a library, or something that a library needs."""
+    library = _importing_library(exc)
+    if library is not None:
+        return f"'{library}' needs {name!r}, which is not installed. Install it: {install_hint(name)}."
+    parent = name.rpartition(".")[0]
+    if parent in sys.modules:
+        return f"{parent!r} has no {name.rpartition('.')[2]!r}."
+    folders = (Path(importer.filename).parent, Path.cwd())
+    near = did_you_mean(name, {entry for folder in folders for entry in importable_names(folder)})
+    return f"there is no module {name!r} on this machine.{near or f' Install it: {install_hint(name)}.'}"
+
+
+def _importing_library(exc: BaseException) -> str | None:
+    """The folder of the library whose own import failed, None when it was an import of the user's."""
+    frames = traceback.extract_tb(exc.__traceback__)
+    sources = [frame.filename for frame in frames if not _is_machinery(frame.filename)]
+    return None if is_user_file(sources[-1]) else Path(sources[-1]).parent.name
+
+
+def _is_machinery(filename: str) -> bool:
+    """Whether `filename` is part of how imports work, so that it stands between importer and imported."""
+    folders = (Path(importlib.__file__).parent, Path(__file__).parent)
+    return filename.startswith("<frozen") or Path(filename).parent in folders
+
+
+def _relative(exc: ImportError) -> str:
+    if "relative import" not in str(exc):
+        return ""
+    return " Only files of a package import so: put an __init__.py beside the file, or leave out the dot."
+
+
+def _missing_name(exc: NameError, name: str) -> str:
+    line = import_line(name)
+    if line is not None:
+        return f" Add this line to the file: {line}"
+    namespace = _innermost_globals(exc)
+    return did_you_mean(name, [*namespace, *vars(builtins)])
+
+
+def _innermost_globals(exc: BaseException) -> dict[str, object]:
+    step = exc.__traceback__
+    namespace: dict[str, object] = {}
+    while step is not None:
+        if is_user_file(step.tb_frame.f_code.co_filename):
+            namespace = step.tb_frame.f_globals
+        step = step.tb_next
+    return namespace
+
+
+def _about(replaced: Sequence[str]) -> str:
+    if not replaced:
+        return ""
+    return f" (Not installed here, and replaced by stand-ins: {', '.join(replaced)}.)"

@@ -1,0 +1,52 @@
+"""Which frames of a traceback are the user's own, and how a traceback of only those reads."""
+
+import sysconfig
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+__all__ = ["format_user_traceback", "is_user_file", "user_frames"]
+
+_PACKAGE = Path(__file__).parent
+_LIBRARY_FOLDERS = frozenset({"site-packages", "dist-packages"})
+
+
+def is_user_file(filename: str) -> bool:
+    """Whether code in `filename` is neither ours, nor an installed library's, nor Python's own."""
+    if filename.startswith("<"):
+        return False
+    path = Path(filename)
+    if _LIBRARY_FOLDERS.intersection(path.parts) or path.is_relative_to(_PACKAGE):
+        return False
+    own_folders = (sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"))
+    return not any(path.is_relative_to(folder) for folder in own_folders)
+
+
+def user_frames(exc: BaseException) -> list[traceback.FrameSummary]:
+    """The frames of `exc` that lie in the user's files, outermost first."""
+    return [frame for frame in traceback.extract_tb(exc.__traceback__) if is_user_file(frame.filename)]
+
+
+def format_user_traceback(exc: BaseException) -> str:
+    """The traceback of `exc` and of the exceptions behind it, as Python prints it, the user's frames only.
+
+    When no frame is the user's, all are kept: an error without a place helps nobody.
+    """
+    whole = traceback.TracebackException.from_exception(exc)
+    chain = list(_chain(whole))
+    if any(is_user_file(frame.filename) for link in chain for frame in link.stack):
+        for link in chain:
+            kept = [frame for frame in link.stack if is_user_file(frame.filename)]
+            link.stack = traceback.StackSummary.from_list(kept)
+    return "".join(whole.format())
+
+
+def _chain(link: traceback.TracebackException | None) -> Iterator[traceback.TracebackException]:
+    """`link`, and every exception behind or inside it."""
+    if link is None:
+        return
+    yield link
+    yield from _chain(link.__cause__)
+    yield from _chain(link.__context__)
+    for inner in link.exceptions or ():
+        yield from _chain(inner)
