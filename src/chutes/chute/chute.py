@@ -31,7 +31,20 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _PROTECTED = frozenset(
-    {"app", "config", "logger", "jobs", "cords", "run_local", "slot", "cord", "job", "websocket", "on_startup", "on_shutdown"}
+    {
+        "app",
+        "config",
+        "logger",
+        "jobs",
+        "cords",
+        "run_local",
+        "slot",
+        "cord",
+        "job",
+        "websocket",
+        "on_startup",
+        "on_shutdown",
+    }
 )
 _CONFIG_NAMES = frozenset(entry.name for entry in fields(ChuteConfig)) | {"uid"}
 
@@ -105,7 +118,7 @@ class Chute:
         '/greet'
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - the contract's signature
         self,
         username: str,
         name: str,
@@ -177,7 +190,7 @@ class Chute:
         """
         return self.__hook_decorator("on_shutdown", priority, self.__definition.shutdown_hooks)
 
-    def cord(
+    def cord(  # noqa: PLR0917 - the contract's signature
         self,
         public_api_path: str | None = None,
         method: str = "POST",
@@ -271,9 +284,13 @@ class Chute:
         _check_called("job", name, "@chute.job()")
 
         def decorate(function: Callable[P, R]) -> Callable[P, R]:
-            job = make_job(function, name=name, schedule=schedule, retry_count=retry_count, timeout=timeout, **options)
+            job = make_job(
+                function, name=name, schedule=schedule, retry_count=retry_count, timeout=timeout, **options
+            )
             if job.name in self.__definition.jobs:
-                raise DuplicateName(f"A job named {job.name!r} exists already. Give this one another: @chute.job(name=…).")
+                raise DuplicateName(
+                    f"A job named {job.name!r} exists already. Give this one another: @chute.job(name=…)."
+                )
             self.__remember(function, function.__name__)
             self.__definition.jobs[job.name] = job
             return function
@@ -294,7 +311,9 @@ class Chute:
             socket = make_socket(function, path)
             for other in self.__definition.sockets:
                 if other.key == socket.key:
-                    raise DuplicatePath(f"The websocket {other.name!r} answers on {other.path!r} already. Choose another path.")
+                    raise DuplicatePath(
+                        f"The websocket {other.name!r} answers on {other.path!r} already. Choose another path."
+                    )
             self.__remember(function, socket.name)
             self.__definition.sockets.append(socket)
             if self.__definition.running is not None:
@@ -306,7 +325,8 @@ class Chute:
     @property
     def config(self) -> ChuteConfig:
         """Every constructor value, read-only."""
-        return self.__definition.config
+        definition: Definition = self.__definition
+        return definition.config
 
     @property
     def cords(self) -> tuple[Cord, ...]:
@@ -340,7 +360,11 @@ class Chute:
         return {"status": "healthy", "timestamp": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
 
     def run_local(
-        self, host: str = "0.0.0.0", port: int = 8000, reload: bool = True, log_level: str = "info"  # noqa: S104 - the contract's default
+        self,
+        host: str = "0.0.0.0",  # noqa: S104 - the contract's default
+        port: int = 8000,
+        reload: bool = True,
+        log_level: str = "info",
     ) -> None:
         """Serve the chute from `python app.py` until it is stopped, then end the process.
 
@@ -379,7 +403,9 @@ class Chute:
             return getattr(self.app, name)
         except AttributeError:
             candidates = [*definition.functions, *_CONFIG_NAMES, *vars(self), *_PROTECTED]
-            raise AttributeError(f"The chute has no {name!r}.{did_you_mean(name, candidates)}", name=name) from None
+            raise AttributeError(
+                f"The chute has no {name!r}.{did_you_mean(name, candidates)}", name=name
+            ) from None
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in _PROTECTED:
@@ -392,7 +418,7 @@ class Chute:
         return f"<Chute {self.config.username}/{self.config.name}: {len(self.cords)} cords, {len(self.jobs)} jobs>"
 
     def __running(self) -> Running:
-        definition = self.__definition
+        definition: Definition = self.__definition
         if definition.running is None:
             from chutes.serve.app import serve_chute
 

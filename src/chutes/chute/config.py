@@ -96,7 +96,12 @@ class ChuteConfig:
         for optional in ("standard_template", "revision"):
             _check_type(optional, getattr(self, optional), (str, type(None)), "a string or None")
         _check_type("node_selector", self.node_selector, (NodeSelector, type(None)), "a NodeSelector or None")
-        for count, least in (("concurrency", 1), ("max_instances", 1), ("max_queue", 0), ("max_body_size", 0)):
+        for count, least in (
+            ("concurrency", 1),
+            ("max_instances", 1),
+            ("max_queue", 0),
+            ("max_body_size", 0),
+        ):
             _check_count(count, getattr(self, count), least)
         for seconds in ("shutdown_after_seconds", "drain_delay", "shutdown_grace"):
             _check_seconds(seconds, getattr(self, seconds))
@@ -115,7 +120,9 @@ class ChuteConfig:
         """Warn, at the user's line, of values that promise a protection which does not exist here."""
         for option, advice in _WITHOUT_EFFECT.items():
             if getattr(self, option):
-                warnings.warn(f"{option}={getattr(self, option)!r} has no effect here. {advice}", stacklevel=stacklevel)
+                warnings.warn(
+                    f"{option}={getattr(self, option)!r} has no effect here. {advice}", stacklevel=stacklevel
+                )
         if len(self.tagline) > _TAGLINE_LIMIT:
             warnings.warn(
                 f"The tagline has {len(self.tagline)} characters; lists show {_TAGLINE_LIMIT}. Move the rest to readme.",
@@ -125,7 +132,9 @@ class ChuteConfig:
 
 def _check_label(field_name: str, value: object) -> None:
     if not isinstance(value, str):
-        raise DefinitionError(f"Invalid {field_name} {value!r}. Write a string, for example {field_name}='acme'.")
+        raise DefinitionError(
+            f"Invalid {field_name} {value!r}. Write a string, for example {field_name}='acme'."
+        )
     if _LABEL.fullmatch(value):
         return
     rule = "1 to 63 characters of a-z, 0-9 and '-', not starting or ending with '-'"
@@ -159,12 +168,16 @@ def _check_count(field_name: str, value: object, least: int) -> None:
 
 def _check_seconds(field_name: str, value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
-        raise DefinitionError(f"Invalid {field_name} {value!r}. It takes seconds, 0 or more, for example {field_name}=30.")
+        raise DefinitionError(
+            f"Invalid {field_name} {value!r}. It takes seconds, 0 or more, for example {field_name}=30."
+        )
 
 
 def _check_threshold(value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
-        raise DefinitionError(f"Invalid scaling_threshold {value!r}. It takes a share between 0 and 1, for example 0.75.")
+        raise DefinitionError(
+            f"Invalid scaling_threshold {value!r}. It takes a share between 0 and 1, for example 0.75."
+        )
 
 
 def _check_policy(value: object) -> None:

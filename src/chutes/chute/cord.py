@@ -93,11 +93,15 @@ def make_cord(
     address = public_api_path if public_api_path is not None else (path or f"/{name}")
     check_path(address, f"cord {name!r}")
     if on_disconnect is not None and on_disconnect not in DISCONNECT_POLICIES:
-        raise DefinitionError(f"Invalid on_disconnect {on_disconnect!r} for cord {name!r}. Write 'cancel' or 'finish'.")
+        raise DefinitionError(
+            f"Invalid on_disconnect {on_disconnect!r} for cord {name!r}. Write 'cancel' or 'finish'."
+        )
     if not isinstance(stream, bool):
         raise DefinitionError(f"Invalid stream {stream!r} for cord {name!r}. Write True or False.")
     if _is_generator(function) and not stream:
-        raise DefinitionError(f"Cord {name!r} is a generator, so it streams. Write @chute.cord({address!r}, stream=True).")
+        raise DefinitionError(
+            f"Cord {name!r} is a generator, so it streams. Write @chute.cord({address!r}, stream=True)."
+        )
     for option in options:
         if option not in ROUTE_OPTIONS:
             known = [*ROUTE_OPTIONS, *Cord.__slots__, "public_api_path", "public_api_method"]
@@ -125,14 +129,18 @@ def check_function(function: object, noun: str) -> None:
         return
     rest = ", ".join(parameter.name for parameter in parameters)
     written = f"def {function.__name__}(self{', ' if rest else ''}{rest})"
-    raise DefinitionError(f"The {noun} {function.__name__!r} takes no chute. Its first parameter is self: `{written}`.")
+    raise DefinitionError(
+        f"The {noun} {function.__name__!r} takes no chute. Its first parameter is self: `{written}`."
+    )
 
 
 def check_path(path: object, owner: str) -> None:
     """Raise `InvalidPath` unless `path` is an absolute URL path, placeholders allowed."""
     if not isinstance(path, str) or not path.startswith("/"):
         proposal = f"/{path}" if isinstance(path, str) and path else "/generate"
-        raise InvalidPath(f"Invalid path {path!r} for {owner}. A path starts with '/', for example {proposal!r}.")
+        raise InvalidPath(
+            f"Invalid path {path!r} for {owner}. A path starts with '/', for example {proposal!r}."
+        )
     names = [match.group(1) for match in _PLACEHOLDER.finditer(path)]
     if not _LITERAL.fullmatch(_PLACEHOLDER.sub("", path)) or "//" in path:
         raise InvalidPath(
@@ -141,7 +149,9 @@ def check_path(path: object, owner: str) -> None:
     if len(set(names)) < len(names):
         raise InvalidPath(f"Invalid path {path!r} for {owner}. Each placeholder needs a name of its own.")
     if normal_path(path) in _PROBES:
-        raise InvalidPath(f"Invalid path {path!r} for {owner}. {' and '.join(_PROBES)} answer the probes; choose another.")
+        raise InvalidPath(
+            f"Invalid path {path!r} for {owner}. {' and '.join(_PROBES)} answer the probes; choose another."
+        )
 
 
 def normal_path(path: str) -> str:
@@ -154,7 +164,7 @@ def _is_generator(function: Callable[..., Any]) -> bool:
     return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
 
 
-def _check_method(method: str, public_api_method: str | None, name: str) -> str:
+def _check_method(method: object, public_api_method: object, name: str) -> str:
     if public_api_method is not None:
         warnings.warn(
             f"public_api_method is deprecated: write method={public_api_method!r} for cord {name!r}.",
@@ -162,13 +172,15 @@ def _check_method(method: str, public_api_method: str | None, name: str) -> str:
             stacklevel=4,
         )
         method = public_api_method
-    verb = method.upper() if isinstance(method, str) else method
+    verb = method.upper() if isinstance(method, str) else ""
     if verb not in METHODS:
-        raise DefinitionError(f"Invalid method {method!r} for cord {name!r}. It takes one of {', '.join(METHODS)}.")
+        raise DefinitionError(
+            f"Invalid method {method!r} for cord {name!r}. It takes one of {', '.join(METHODS)}."
+        )
     return verb
 
 
-def _check_content_type(content_type: str | None, name: str) -> str:
+def _check_content_type(content_type: object, name: str) -> str:
     if content_type is None:
         return "application/json"
     if not isinstance(content_type, str) or not re.fullmatch(r"[\w.+-]+/[\w.+*-]+(\s*;.*)?", content_type):

@@ -27,7 +27,9 @@ def make_hook(function: Callable[..., Any], priority: int) -> Hook:
     """
     check_function(function, "hook")
     if isinstance(priority, bool) or not isinstance(priority, int):
-        raise DefinitionError(f"Invalid priority {priority!r} for hook {function.__name__!r}. It takes a whole number.")
+        raise DefinitionError(
+            f"Invalid priority {priority!r} for hook {function.__name__!r}. It takes a whole number."
+        )
     return Hook(function=function, name=function.__name__, priority=priority)
 
 

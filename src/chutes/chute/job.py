@@ -20,6 +20,7 @@ _LAST_PORT = 65535
 _OTHER_WORDS: Mapping[str, str] = MappingProxyType(
     {
         "retry": "retry_count",
+        "retries": "retry_count",
         "max_retries": "retry_count",
         "cron": "schedule",
         "every": "schedule",

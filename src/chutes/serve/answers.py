@@ -16,6 +16,8 @@ __all__ = ["AnswerError", "Answers", "encode_json", "is_json"]
 
 _IMAGE_FORMATS = {"image/jpeg": "JPEG", "image/jpg": "JPEG", "image/x-icon": "ICO", "image/svg+xml": None}
 
+_SHOWN = 200
+
 
 class AnswerError(ChutesError):
     """A cord returned what cannot be sent; the request gets 500, the log this text."""
@@ -97,7 +99,9 @@ class Answers:
         try:
             picture.save(buffer, format=name)
         except (KeyError, OSError, ValueError) as error:
-            raise AnswerError(f"Cord {self.owner!r} returned an image that cannot be encoded as {media_type}: {error}") from error
+            raise AnswerError(
+                f"Cord {self.owner!r} returned an image that cannot be encoded as {media_type}: {error}"
+            ) from error
         return buffer.getvalue()
 
     def _json(self, result: Any) -> bytes:
@@ -141,4 +145,4 @@ def _as_list(value: Any) -> Any:
 
 def _shown(value: Any) -> str:
     text = repr(value)
-    return text if len(text) <= 200 else f"{text[:200]}…"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI
@@ -38,7 +39,7 @@ class ChuteApp(FastAPI):
     def build_middleware_stack(self) -> ASGIApp:
         """FastAPI's stack, once everything that the user wants to add has been added."""
         self.served.place_built_ins()
-        if not self.debug and 500 not in self.exception_handlers:
+        if not self.debug and HTTPStatus.INTERNAL_SERVER_ERROR not in self.exception_handlers:
             self.exception_handlers.setdefault(Exception, _internal_error)
         return super().build_middleware_stack()
 
@@ -100,13 +101,19 @@ class ServedChute:
 
     def owns(self, path: str) -> bool:
         """Whether the user has a route on literally this path."""
-        return any(getattr(route, "path", None) == path for route in self.app.router.routes if route not in self._built_ins)
+        return any(
+            getattr(route, "path", None) == path
+            for route in self.app.router.routes
+            if route not in self._built_ins
+        )
 
     def place_built_ins(self) -> None:
         """Put our routes before the user's, where a `/{x}` cannot swallow them, save those that the user replaces."""
         routes = self.app.router.routes
         users = [route for route in routes if route not in self._built_ins]
-        schema = [route for route in users if getattr(route, "name", None) == "openapi" and not _is_users(route)]
+        schema = [
+            route for route in users if getattr(route, "name", None) == "openapi" and not _is_users(route)
+        ]
         candidates = [*schema, *built_in_routes(self)]
         taken = {getattr(route, "path", None) for route in users if route not in schema}
         self._built_ins = [route for route in candidates if getattr(route, "path", None) not in taken]
@@ -150,7 +157,10 @@ def _fastapi_options(chute: Chute) -> dict[str, Any]:
 
 
 def _is_users(route: BaseRoute) -> bool:
-    return getattr(getattr(route, "endpoint", None), "__module__", "fastapi.applications") != "fastapi.applications"
+    return (
+        getattr(getattr(route, "endpoint", None), "__module__", "fastapi.applications")
+        != "fastapi.applications"
+    )
 
 
 def _internal_error(request: Request, _error: Exception) -> JSONResponse:

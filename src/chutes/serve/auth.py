@@ -75,13 +75,17 @@ def _read_file(path: Path) -> Iterable[bytes]:
             continue
         match = _HASH_LINE.fullmatch(text)
         if match is None:
-            raise SettingsError(f"{path}, line {number}: {_hidden(text)} is no hash. Write `sha256:` and 64 hexadecimal digits.")
+            raise SettingsError(
+                f"{path}, line {number}: {_hidden(text)} is no hash. Write `sha256:` and 64 hexadecimal digits."
+            )
         digests.append(bytes.fromhex(match.group(1)))
     if not digests:
-        raise SettingsError(f"CHUTES_API_KEYS names the file {path}, which has no key in it. Add a line `sha256:<hash>`.")
+        raise SettingsError(
+            f"CHUTES_API_KEYS names the file {path}, which has no key in it. Add a line `sha256:<hash>`."
+        )
     return digests
 
 
 def _hidden(text: str) -> str:
     """Enough of a line to find it, too little to use it: it might be a key in the clear."""
-    return repr(f"{text[:4]}…") if len(text) > 4 else repr("…")
+    return repr(f"{text[: len(text) // 4][:4]}…")

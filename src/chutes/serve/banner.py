@@ -2,14 +2,7 @@
 
 from chutes.chute.chute import Chute, definition_of
 
-__all__ = ["banner", "public_url"]
-
-
-def public_url(host: str, port: int) -> str:
-    """The URL under which a browser on this machine reaches a server bound to `host`."""
-    if host in ("0.0.0.0", "::", ""):  # noqa: S104 - compared with, not bound to
-        host = "127.0.0.1"
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+__all__ = ["banner"]
 
 
 def banner(chute: Chute, url: str) -> str:
@@ -18,9 +11,13 @@ def banner(chute: Chute, url: str) -> str:
     rows = [(cord.method, cord.path) for cord in definition.cords]
     rows += [("WS", socket.path) for socket in definition.sockets]
     lines = [f"{config.username}/{config.name} is ready on {url}", ""]
-    lines += [f"  {verb:<7} {(url.replace('http', 'ws', 1) if verb == 'WS' else url)}{path}" for verb, path in rows]
+    lines += [
+        f"  {verb:<7} {(url.replace('http', 'ws', 1) if verb == 'WS' else url)}{path}" for verb, path in rows
+    ]
     docs = config.fastapi_options.get("docs_url", "/docs")
-    facts = [f"docs {url}{docs}"] if docs and config.fastapi_options.get("openapi_url", "/openapi.json") else []
+    facts = (
+        [f"docs {url}{docs}"] if docs and config.fastapi_options.get("openapi_url", "/openapi.json") else []
+    )
     facts.append(f"concurrency {config.concurrency}, queue {config.max_queue}")
     lines += ["", "  " + " · ".join(facts), "  Ctrl-C stops it.", ""]
     return "\n".join(lines)

@@ -160,7 +160,9 @@ class _Binder:
                 )
 
     def _bind_whole(self, parameter: inspect.Parameter) -> None:
-        self.collect[parameter.name] = self._read_whole(parameter.name, parameter.annotation, parameter.default)
+        self.collect[parameter.name] = self._read_whole(
+            parameter.name, parameter.annotation, parameter.default
+        )
 
     def _read_whole(self, name: str, annotation: Any, default: Any) -> Collect:
         if self.in_form or not self.in_body:
@@ -177,7 +179,14 @@ class _Binder:
         if place == "query":
             schema = {"type": "object", "additionalProperties": True}
             self.openapi["parameters"] = [
-                {"name": name, "in": "query", "required": False, "style": "form", "explode": True, "schema": schema}
+                {
+                    "name": name,
+                    "in": "query",
+                    "required": False,
+                    "style": "form",
+                    "explode": True,
+                    "schema": schema,
+                }
             ]
 
         def collect(values: dict[str, Any]) -> Any:
@@ -195,12 +204,16 @@ class _Binder:
         optional = optional or default is not _EMPTY
         sources = {}
         for field_name, (hint, info) in _fields(inner).items():
-            source = info.validation_alias if isinstance(info.validation_alias, str) else info.alias or field_name
+            source = (
+                info.validation_alias if isinstance(info.validation_alias, str) else info.alias or field_name
+            )
             key = f"{name}__{field_name}"
             sources[key] = source
             fallback = _EMPTY if info.is_required() and not optional else info.get_default()
             fallback = None if fallback is PydanticUndefined else fallback
-            self._read_one(key, _annotated(hint if fallback is not None else hint | None, info), fallback, alias=source)
+            self._read_one(
+                key, _annotated(hint if fallback is not None else hint | None, info), fallback, alias=source
+            )
         adapter = TypeAdapter(inner)
 
         def collect(values: dict[str, Any]) -> Any:
@@ -232,7 +245,7 @@ class _Binder:
         renamed = {one.name: one.name if _is_field_name(one.name) else f"field_{one.name}" for one in wanted}
         fields = {renamed[one.name]: _field(one, aliased=renamed[one.name] != one.name) for one in wanted}
         title = "".join(part.capitalize() for part in self.cord.name.split("_")) + "Input"
-        model = create_model(title, __module__=self.cord.function.__module__, **fields)
+        model: type[BaseModel] = create_model(title, __module__=self.cord.function.__module__, **fields)  # type: ignore[call-overload] # fields by name
         required = any(info.is_required() for info in model.model_fields.values())
         body = Body() if required else Body(default_factory=model)
         self._read("chute_input", Annotated[model, body], _EMPTY)
@@ -247,7 +260,7 @@ class _Binder:
         else:
             marker = Query(alias=alias)
         if not (self.in_body and not self.in_form) and _is_nested(annotation):
-            annotation = Json[annotation]
+            annotation = Json[annotation]  # type: ignore[misc] # the type is known at run time only
         self._read(name, Annotated[annotation, marker], default)
 
     def _read(self, name: str, annotation: Any, default: Any) -> None:
@@ -259,7 +272,7 @@ class _Binder:
         if parameter.name in self.placeholders or _marker(parameter) is not None:
             return True
         bare = _without_none(parameter.annotation)[0]
-        return inspect.isclass(bare) and issubclass(bare, _INJECTED) or _is_upload(parameter.annotation)
+        return (inspect.isclass(bare) and issubclass(bare, _INJECTED)) or _is_upload(parameter.annotation)
 
 
 def _shared_name(parameter: inspect.Parameter) -> str | None:
@@ -363,7 +376,12 @@ def _fields(record: Any) -> dict[str, tuple[Any, FieldInfo]]:
     else:
         optional = set(record.__optional_keys__)
     return {
-        name: (hint, FieldInfo.from_annotated_attribute(hint, None) if name in optional else FieldInfo.from_annotation(hint))
+        name: (
+            hint,
+            FieldInfo.from_annotated_attribute(hint, None)
+            if name in optional
+            else FieldInfo.from_annotation(hint),
+        )
         for name, hint in hints.items()
     }
 
@@ -384,7 +402,9 @@ def _validated(adapter: TypeAdapter[Any], value: Any, place: str) -> Any:
         return adapter.validate_python(value)
     except ValidationError as error:
         details = error.errors(include_url=False)
-        raise RequestValidationError([{**one, "loc": (place, *one["loc"])} for one in details], body=value) from None
+        raise RequestValidationError(
+            [{**one, "loc": (place, *one["loc"])} for one in details], body=value
+        ) from None
 
 
 def _value_of(name: str) -> Collect:

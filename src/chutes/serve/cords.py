@@ -63,7 +63,9 @@ def add_cord_route(served: "ServedChute", cord: Cord) -> None:
     """
     binding = bind(cord, frozenset(compile_path(cord.path)[2]))
     router = served.app.router
-    twin = next((one for one in router.routes if isinstance(one, CordRoute) and one.cord.key == cord.key), None)
+    twin = next(
+        (one for one in router.routes if isinstance(one, CordRoute) and one.cord.key == cord.key), None
+    )
     try:
         router.add_api_route(
             cord.path,
@@ -76,7 +78,9 @@ def add_cord_route(served: "ServedChute", cord: Cord) -> None:
     except (AssertionError, TypeError, ValueError) as error:
         raise DefinitionError(f"Cord {cord.name!r} cannot be served: {error}") from error
     route = router.routes[-1]
-    if not isinstance(route, CordRoute):  # pragma: no cover - guards against a FastAPI that adds routes elsewhere
+    if not isinstance(
+        route, CordRoute
+    ):  # pragma: no cover - guards against a FastAPI that adds routes elsewhere
         raise DefinitionError(f"FastAPI made no route of ours for cord {cord.name!r}.")
     route.serve(served, cord)
     if twin is not None:
@@ -144,7 +148,9 @@ class _Call:
                 return await self._stream(result, values[RESPONSE], disconnects)
         except ClientGone:
             self.served.meters.of(self.cord).cancelled += 1
-            self.served.logger.info("The client left %s %s before its answer.", self.cord.method, request.url.path)
+            self.served.logger.info(
+                "The client left %s %s before its answer.", self.cord.method, request.url.path
+            )
             return Response(status_code=_CLIENT_CLOSED_REQUEST)
         place.leave()
         return self.answers.respond(result, values[RESPONSE])
@@ -167,7 +173,7 @@ class _Call:
 def _endpoint(served: "ServedChute", cord: Cord, binding: Binding) -> Callable[..., Any]:
     """The function that FastAPI calls: its parameters are the binding's, its result is always a response."""
     policy = cord.on_disconnect or served.chute.config.on_disconnect
-    default_class = served.app.router.default_response_class
+    default_class: object = served.app.router.default_response_class
     call = _Call(
         served=served,
         cord=cord,

@@ -142,7 +142,7 @@ class Entry:
         if scope["type"] != "http" or scope["method"] != "OPTIONS":
             return False
         names = {name for name, _ in scope["headers"]}
-        middleware = (entry.cls for entry in self._served.app.user_middleware)
+        middleware: list[object] = [entry.cls for entry in self._served.app.user_middleware]
         return {b"origin", b"access-control-request-method"} <= names and CORSMiddleware in middleware
 
     def _tracking(self, exchange: Exchange, send: Send) -> Send:
@@ -216,7 +216,7 @@ async def _send_error(send: Send, error: RequestError, request_id: str | None = 
 async def _refuse_socket(scope: Scope, send: Send, error: RequestError) -> None:
     """Refuse the handshake with a status where the server can, with a close code where it cannot."""
     if "websocket.http.response" not in scope.get("extensions", {}):
-        going_away = 1012 if error.status == 503 else 1008
+        going_away = 1012 if isinstance(error, NotReady) else 1008
         await send({"type": "websocket.close", "code": going_away, "reason": error.detail[:100]})
         return
     content = encode_json({"detail": error.detail})
@@ -224,5 +224,3 @@ async def _refuse_socket(scope: Scope, send: Send, error: RequestError) -> None:
     headers += [(name.lower().encode(), value.encode()) for name, value in error.headers.items()]
     await send({"type": "websocket.http.response.start", "status": error.status, "headers": headers})
     await send({"type": "websocket.http.response.body", "body": content})
-
-

@@ -39,9 +39,9 @@ class Health:
 
     async def report(self) -> tuple[int, dict[str, Any]]:
         """Status and body of `/health`: what the check says, and what became of the background tasks."""
-        ready, lifecycle = self.ready()
-        if ready != 200:
-            return 503, dict(lifecycle)
+        status, lifecycle = self.ready()
+        if lifecycle["status"] != State.READY.value:
+            return status, dict(lifecycle)
         body = dict(await self._checked())
         if self._lifecycle.crashed:
             body |= {"status": "unhealthy", "crashed_tasks": sorted(self._lifecycle.crashed)}
@@ -62,7 +62,7 @@ class Health:
                 result = await self._call()
             body = dict(result) if isinstance(result, Mapping) else self._odd(result)
         except TimeoutError:
-            self._logger.error("The health check took more than %s s.", _LIMIT_SECONDS)
+            self._logger.error("The health check took more than %s s.", _LIMIT_SECONDS)  # noqa: TRY400 - no traceback helps
             body = {"status": "unhealthy", "detail": f"The health check took more than {_LIMIT_SECONDS:g} s."}
         except Exception:
             self._logger.exception("The health check failed.")
@@ -85,5 +85,7 @@ class Health:
         return await result if inspect.isawaitable(result) else result
 
     def _odd(self, result: object) -> dict[str, Any]:
-        self._logger.error("The health check returned %r; it returns a dict such as {'status': 'healthy'}.", result)
+        self._logger.error(
+            "The health check returned %r; it returns a dict such as {'status': 'healthy'}.", result
+        )
         return {"status": "unhealthy", "detail": "The health check returned no dict."}

@@ -151,7 +151,7 @@ class Lifecycle:
         """Remember the tasks that the hooks themselves make: those alive afterwards are background tasks."""
         loop, hooks_run_in = asyncio.get_running_loop(), asyncio.current_task()
         former = loop.get_task_factory()
-        made: list[asyncio.Task[Any]] = []
+        made: list[Any] = []
 
         def factory(on: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> Any:
             task = former(on, coroutine, **options) if former else asyncio.Task(coroutine, loop=on, **options)
@@ -181,11 +181,12 @@ class Lifecycle:
             return
         error = task.exception()
         self.crashed[name] = type(error).__name__
-        self._logger.error("The background task %r crashed; /health is unhealthy from now on.", name, exc_info=error)
+        self._logger.error(
+            "The background task %r crashed; /health is unhealthy from now on.", name, exc_info=error
+        )
 
     async def _cancel_tasks(self) -> None:
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-

@@ -63,8 +63,12 @@ class Meters(Collector):
 
     def _counters(self) -> Iterator[Metric]:
         requests = CounterMetricFamily("chutes_requests", "Answers of cords.", labels=["cord", "status"])
-        refused = CounterMetricFamily("chutes_refused", "Calls refused because the queue was full.", labels=["cord"])
-        cancelled = CounterMetricFamily("chutes_cancelled", "Calls stopped because the client left.", labels=["cord"])
+        refused = CounterMetricFamily(
+            "chutes_refused", "Calls refused because the queue was full.", labels=["cord"]
+        )
+        cancelled = CounterMetricFamily(
+            "chutes_cancelled", "Calls stopped because the client left.", labels=["cord"]
+        )
         for name, meter in self._named():
             for status, count in sorted(meter.requests.items()):
                 requests.add_metric([name, str(status)], count)

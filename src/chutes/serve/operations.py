@@ -4,7 +4,15 @@ import dataclasses
 import inspect
 import logging
 import typing
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Generator, Iterable, Iterator, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+)
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, PydanticSchemaGenerationError, PydanticUserError, TypeAdapter
@@ -105,7 +113,13 @@ def _has_schema(hint: Any) -> bool:
         return True
     try:
         TypeAdapter(hint).json_schema(mode="serialization")
-    except (PydanticSchemaGenerationError, PydanticInvalidForJsonSchema, PydanticUserError, TypeError, NameError) as error:
+    except (
+        PydanticSchemaGenerationError,
+        PydanticInvalidForJsonSchema,
+        PydanticUserError,
+        TypeError,
+        NameError,
+    ) as error:
         logging.getLogger("chutes.serve").debug("The return hint %r has no JSON schema: %s", hint, error)
         return False
     return True
@@ -114,7 +128,10 @@ def _has_schema(hint: Any) -> bool:
 def _error(text: str) -> dict[str, Any]:
     schema = {
         "type": "object",
-        "properties": {"detail": {"title": "Detail"}, "request_id": {"type": "string", "title": "Request Id"}},
+        "properties": {
+            "detail": {"title": "Detail"},
+            "request_id": {"type": "string", "title": "Request Id"},
+        },
     }
     return {"description": text, "content": {"application/json": {"schema": schema}}}
 
@@ -167,5 +184,12 @@ def _schema_example(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Any:
 
 def _kind_example(schema: Mapping[str, Any]) -> Any:
     low = schema.get("minimum", schema.get("exclusiveMinimum", 0))
-    kinds: dict[str, Any] = {"string": "text", "integer": low, "number": low, "boolean": False, "array": [], "null": None}
-    return kinds.get(typing.cast(str, schema.get("type", "null")))
+    kinds: dict[str, Any] = {
+        "string": "text",
+        "integer": low,
+        "number": low,
+        "boolean": False,
+        "array": [],
+        "null": None,
+    }
+    return kinds.get(typing.cast("str", schema.get("type", "null")))

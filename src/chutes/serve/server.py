@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, cast
 import uvicorn
 
 from chutes.chute.chute import Chute, definition_of
-from chutes.errors import ChutesError, ServeError, StartupError
+from chutes.errors import ChutesError, StartupError
 from chutes.serve.app import ServedChute, serve_chute
-from chutes.serve.banner import banner, public_url
+from chutes.serve.banner import banner
 from chutes.serve.holding import Holding, starting_answer
 from chutes.serve.lifecycle import State
-from chutes.serve.listener import bind
+from chutes.serve.listener import bind, from_fd, url_of
 from chutes.serve.logs import configure_logging
-from chutes.serve.reload import same_program, serve_with_reload
+from chutes.serve.reload import serve_with_reload, this_program
 from chutes.serve.streaming import StreamAborted
 from chutes.settings import Settings
 from chutes.tracebacks import format_user_traceback
@@ -66,7 +66,7 @@ def serve(chute: Chute, options: ServerOptions, settings: Settings) -> int:
         DefinitionError: a cord or websocket cannot be served.
     """
     configure_logging(settings, options.log_level)
-    listener = socket.socket(fileno=options.fd) if options.fd is not None else bind(options.host, options.port)
+    listener = bind(options.host, options.port) if options.fd is None else from_fd(options.fd)
     with listener:
         served = _served(chute, settings)
         _warn_about_open_door(served, listener)
@@ -86,7 +86,7 @@ def run_local(chute: Chute, *, host: str, port: int, reload: bool, log_level: st
     try:
         program = _program_file()
         if reload and settings.listen_fd is None and program is not None:
-            code = serve_with_reload(same_program(), watch=[program.parent], host=host, port=port)
+            code = serve_with_reload(this_program(), watch=[program.parent], host=host, port=port)
         else:
             if reload and program is None:
                 logger.warning("There is no program file to watch: the chute runs without reload.")
@@ -114,7 +114,7 @@ class _Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                timeout_graceful_shutdown=cast(int, config.shutdown_grace),
+                timeout_graceful_shutdown=cast("int", config.shutdown_grace),
             )
         )
         self.exit_code = 0
@@ -130,9 +130,9 @@ class _Server(uvicorn.Server):
         if self.should_exit:
             return
         await super().startup(sockets)
-        host, port = self._listener.getsockname()[:2]
-        text = banner(self._served.chute, public_url(host, port))
-        logging.getLogger("chutes.serve").info(text, extra={"plain": True, "url": public_url(host, port)})
+        url = url_of(self._listener)
+        text = banner(self._served.chute, url)
+        logging.getLogger("chutes.serve").info("%s", text, extra={"plain": True, "url": url})
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let requests finish, then run the shutdown hooks."""

@@ -40,7 +40,12 @@ def _endpoint(served: "ServedChute", socket: Socket) -> Callable[..., Any]:
     wanted = list(inspect.signature(socket.function).parameters.values())[1:]
     wanted = [one for one in wanted if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)]
     own = next((one.name for one in wanted if _is_websocket(one, hints.get(one.name))), None)
-    if own is None and wanted and wanted[0].name not in hints and not isinstance(wanted[0].default, params.Param):
+    if (
+        own is None
+        and wanted
+        and wanted[0].name not in hints
+        and not isinstance(wanted[0].default, params.Param)
+    ):
         # `(self, websocket)` without a hint: the first parameter is what a websocket function is about.
         own = wanted[0].name
     others = [
@@ -81,7 +86,10 @@ async def _close(
     websocket: WebSocket, close: Callable[[int, str | None], Any], code: int = 1000, reason: str | None = None
 ) -> None:
     ended = WebSocketState.DISCONNECTED
-    if ended in (websocket.application_state, websocket.client_state) or websocket.application_state is WebSocketState.RESPONSE:
+    if (
+        ended in (websocket.application_state, websocket.client_state)
+        or websocket.application_state is WebSocketState.RESPONSE
+    ):
         return
     try:
         await close(code, reason)
@@ -92,4 +100,8 @@ async def _close(
 
 
 def _is_websocket(parameter: inspect.Parameter, hint: Any) -> bool:
-    return inspect.isclass(hint) and issubclass(hint, WebSocket) and not isinstance(parameter.default, params.Depends)
+    return (
+        inspect.isclass(hint)
+        and issubclass(hint, WebSocket)
+        and not isinstance(parameter.default, params.Depends)
+    )

@@ -41,7 +41,10 @@ async def open_stream(
     """Take the first chunk, and with it the content type; an error until then is an ordinary one."""
     if isinstance(result, StreamingResponse):
         chunks: AsyncIterator[Any] = aiter(result.body_iterator)
-        content_type, status_code = result.headers.get("content-type", "application/octet-stream"), result.status_code
+        content_type, status_code = (
+            result.headers.get("content-type", "application/octet-stream"),
+            result.status_code,
+        )
     else:
         chunks = result if isinstance(result, AsyncIterator) else threads.iterate(result)
     try:
@@ -51,7 +54,9 @@ async def open_stream(
     except BaseException:
         await _close(chunks)
         raise
-    reply = StreamReply(chunks, first, content_type=content_type or _content_type_of(first), status_code=status_code)
+    reply = StreamReply(
+        chunks, first, content_type=content_type or _content_type_of(first), status_code=status_code
+    )
     if isinstance(result, StreamingResponse):
         reply.raw_headers = list(result.raw_headers)
         reply.background = result.background
@@ -67,7 +72,9 @@ class StreamReply(Response):
     connection is cut. When the client leaves, the source is closed at once.
     """
 
-    def __init__(self, chunks: AsyncIterator[Any], first: Any, *, content_type: str, status_code: int = 200) -> None:
+    def __init__(
+        self, chunks: AsyncIterator[Any], first: Any, *, content_type: str, status_code: int = 200
+    ) -> None:
         self.status_code = status_code
         self.background: BackgroundTask | None = None
         self.body = b""
@@ -78,7 +85,9 @@ class StreamReply(Response):
         self._chunks = chunks
         self._first = first
         self.media_type = content_type
-        self.init_headers({"cache-control": "no-cache", "x-accel-buffering": "no"} if self.is_events else None)
+        self.init_headers(
+            {"cache-control": "no-cache", "x-accel-buffering": "no"} if self.is_events else None
+        )
         del self.headers["content-length"]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -134,7 +143,9 @@ def _encoder(content_type: str) -> Callable[[Any], bytes]:
         return _event_bytes
     if media_type in _JSON_LINES:
         return lambda chunk: chunk if isinstance(chunk, bytes) else _text_or_json(chunk, end=b"\n")
-    return lambda chunk: bytes(chunk) if isinstance(chunk, bytes | bytearray | memoryview) else _text_or_json(chunk)
+    return lambda chunk: (
+        bytes(chunk) if isinstance(chunk, bytes | bytearray | memoryview) else _text_or_json(chunk)
+    )
 
 
 def _event_bytes(chunk: Any) -> bytes:
@@ -153,7 +164,9 @@ def _fastapi_event(event: Any) -> bytes:
     data = event.raw_data
     if data is None and event.data is not None:
         data = encode_json(event.data).decode()
-    return format_sse_event(data_str=data, event=event.event, id=event.id, retry=event.retry, comment=event.comment)
+    return format_sse_event(
+        data_str=data, event=event.event, id=event.id, retry=event.retry, comment=event.comment
+    )
 
 
 def _text_or_json(chunk: Any, end: bytes = b"") -> bytes:

@@ -59,7 +59,7 @@ class Threads:
         """The items of a synchronous iterator, each made in a thread; it is closed there too."""
         try:
             while (item := await self.run(next, source, _END)) is not _END:
-                yield item  # type: ignore[misc]  # the sentinel is excluded by the condition
+                yield item
         finally:
             close = getattr(source, "close", None)
             if close is not None:
