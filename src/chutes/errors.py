@@ -9,16 +9,21 @@
     ├── LoadError                        correct the reference on the command line
     ├── ServeError                       free the port, or choose another
     ├── StartupError                     read the traceback of the hook that failed
+    ├── ShutdownError                    likewise, for a shutdown hook
     ├── ProcessError                     read the last lines of the child process
     ├── RequestError                     (server side) becomes an answer with the class's `status`
     │   ├── BodyTooLarge          413
     │   ├── QueueFull             503
     │   └── NotReady              503
-    └── CallError                        (client side) a running chute did not give a good answer
-        ├── ConnectionFailed             is the chute running, and is the URL right?
-        ├── CallRefused                  wait, then call again: the chute is busy, or starts, or stops
-        ├── CallRejected                 correct the arguments, or the key
-        └── CallFailed                   the chute's own code failed: its log has the request id
+    ├── CallError                        (client side) a running chute did not give a good answer
+    │   ├── ConnectionFailed             is the chute running, and is the URL right?
+    │   ├── CallRefused                  wait, then call again: the chute is busy, or starts, or stops
+    │   ├── CallRejected                 correct the arguments, or the key
+    │   └── CallFailed                   the chute's own code failed: its log has the request id
+    ├── WebSocketError                   (client side) a websocket is not, or no longer, open
+    │   ├── WebSocketRefused             its status or close code says why
+    │   └── WebSocketClosed              likewise
+    └── ClientNotOpen (RuntimeError)     (tests) put the request inside `with TestClient(chute) as client:`
 """
 
 __all__ = [
@@ -28,6 +33,7 @@ __all__ = [
     "CallRefused",
     "CallRejected",
     "ChutesError",
+    "ClientNotOpen",
     "ConnectionFailed",
     "DefinitionError",
     "DuplicateName",
@@ -40,7 +46,11 @@ __all__ = [
     "RequestError",
     "ServeError",
     "SettingsError",
+    "ShutdownError",
     "StartupError",
+    "WebSocketClosed",
+    "WebSocketError",
+    "WebSocketRefused",
 ]
 
 
@@ -78,6 +88,10 @@ class ServeError(ChutesError):
 
 class StartupError(ChutesError):
     """A startup hook failed; its own exception is the cause."""
+
+
+class ShutdownError(ChutesError):
+    """A shutdown hook failed, or did not end in time."""
 
 
 class ProcessError(ChutesError):
@@ -162,3 +176,52 @@ class CallRejected(CallError):  # noqa: N818 - named for the condition
 
 class CallFailed(CallError):  # noqa: N818 - named for the condition
     """Any other 5xx, or an error inside a stream: the chute's own code failed."""
+
+
+class WebSocketError(ChutesError):
+    """A websocket is not open."""
+
+
+class WebSocketRefused(WebSocketError):  # noqa: N818 - named for the condition
+    """The application answered the handshake with anything but an accept.
+
+    Attributes:
+        status: the HTTP status of the answer; 403 when the application closed without accepting.
+        headers: headers of the answer, their names in lower case.
+        body: bytes of the answer.
+        code: the close code, when the application closed without accepting; a client on the network never
+            sees it.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int = 403,
+        headers: dict[str, str] | None = None,
+        body: bytes = b"",
+        code: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.headers = headers or {}
+        self.body = body
+        self.code = code
+
+
+class WebSocketClosed(WebSocketError):  # noqa: N818 - named for the condition
+    """The websocket was closed.
+
+    Attributes:
+        code: the close code; 1006 when the application ended without closing.
+        reason: the closer's text, often empty.
+    """
+
+    def __init__(self, message: str, *, code: int, reason: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.reason = reason
+
+
+class ClientNotOpen(ChutesError, RuntimeError):  # noqa: N818 - named for the condition
+    """A test client was used outside of its `with` block."""

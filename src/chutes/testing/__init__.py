@@ -1,0 +1,18 @@
+"""Drive a chute inside a test: the same path as the server's, without a port."""
+
+from chutes.errors import ClientNotOpen, WebSocketClosed, WebSocketRefused
+from chutes.testing.client import AsyncTestClient, TestClient
+from chutes.testing.sessions import AsyncWebSocketSession, WebSocketSession
+from chutes.testing.waiting import async_wait_until, wait_until
+
+__all__ = [
+    "AsyncTestClient",
+    "AsyncWebSocketSession",
+    "ClientNotOpen",
+    "TestClient",
+    "WebSocketClosed",
+    "WebSocketRefused",
+    "WebSocketSession",
+    "async_wait_until",
+    "wait_until",
+]
