@@ -1,0 +1,1 @@
+"""References of ready images, one module for each family of models."""
