@@ -117,6 +117,11 @@ def test_a_health_check_says_when_and_what():
     )
 
 
+def test_no_start_period_is_not_written_because_builders_refuse_one_of_0_seconds():
+    text = image().healthcheck("true", interval=0.5, retries=1).steps[0].text
+    assert text == "HEALTHCHECK --interval=0.5s --timeout=5s --retries=1 CMD true"
+
+
 @pytest.mark.parametrize(
     "options",
     [

@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -39,11 +40,14 @@ def test_excluded_files_are_recorded_for_the_build():
 
 
 @pytest.mark.parametrize(
-    ("source", "dest"), [("my model.bin", "/m/"), ("a", "/it's here"), ('a"b', "/b"), ("é", "/e")]
+    ("source", "dest"),
+    [("my model.bin", "/m/"), ("a", "/it's here"), ('a"b', "/b"), ("é", "/e"), ("a\\[b", "/c")],
 )
 def test_paths_with_odd_characters_are_written_as_a_list(source, dest):
     text = image().add(source, dest).steps[0].text
-    assert json.loads(text.removeprefix("ADD ")) == [source, dest]
+    words = json.loads(text.removeprefix("ADD "))
+    assert [re.sub(r"\\(.)", r"\1", word) for word in words] == [source, dest]
+    assert not any(re.search(r"(?<!\\)['\"]", word) for word in words)
 
 
 def test_patterns_stay_patterns():

@@ -44,6 +44,8 @@ def healthcheck(
         f"--start-period={_seconds('start_period', start_period, least=0)}",
         f"--retries={retries}",
     ]
+    # Builders refuse a start period of nothing.
+    flags = [flag for flag in flags if flag != "--start-period=0s"]
     return Step(text=f"HEALTHCHECK {' '.join(flags)} CMD {_shell_form(_stripped(command))}")
 
 

@@ -103,4 +103,6 @@ def _paths(source: str, dest: StrPath) -> str:
     paths = [source, as_path("dest", dest)]
     if all(_PLAIN_PATH.fullmatch(path) for path in paths):
         return " ".join(paths)
-    return json.dumps(paths, ensure_ascii=False)
+    # Builders take quotes and backslashes out of the words of this list too.
+    escaped = [re.sub(r"""(["'\\])""", r"\\\1", path) for path in paths]
+    return json.dumps(escaped, ensure_ascii=False)
