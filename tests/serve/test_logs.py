@@ -178,14 +178,14 @@ def test_a_terminal_gets_json_when_asked(terminal):
 def test_a_plain_record_is_its_message_alone(terminal):
     stream = terminal()
     configure_logging(Settings(), "info")
-    logger.info("ready on\n  %s", "http://127.0.0.1", extra={"plain": True})
+    logger.info("ready on\n  %s", "http://127.0.0.1", extra={"plain": "ready on\n  http://127.0.0.1"})
 
     assert stream.getvalue() == "ready on\n  http://127.0.0.1\n"
 
 
 def test_a_plain_record_is_an_ordinary_json_line(stderr):
     configure_logging(JSON, "info")
-    logger.info("ready", extra={"plain": True, "url": "http://127.0.0.1"})
+    logger.info("ready", extra={"plain": "a banner", "url": "http://127.0.0.1"})
 
     line = only_line(stderr)
 

@@ -403,9 +403,8 @@ class Chute:
             return getattr(self.app, name)
         except AttributeError:
             candidates = [*definition.functions, *_CONFIG_NAMES, *vars(self), *_PROTECTED]
-            raise AttributeError(
-                f"The chute has no {name!r}.{did_you_mean(name, candidates)}", name=name
-            ) from None
+            advice = did_you_mean(name, candidates) or f" Set it in a startup hook: self.{name} = …"
+            raise AttributeError(f"The chute has no attribute {name!r}.{advice}", name=name) from None
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in _PROTECTED:

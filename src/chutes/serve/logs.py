@@ -74,7 +74,7 @@ class LogHandler(logging.Handler):
 class HumanFormatter(logging.Formatter):
     """`12:03:44.123 INFO     chutes.acme.greeter: message [1a2b3c4d]`, and the exception below.
 
-    A record with `extra={"plain": True}` is its message alone.
+    A record with `extra={"plain": text}` is shown as that text; JSON lines keep its message.
     """
 
     def __init__(self, *, colours: bool) -> None:
@@ -84,8 +84,8 @@ class HumanFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """One record as text."""
         message = _message(record)
-        if getattr(record, "plain", False):
-            return message
+        if plain := getattr(record, "plain", ""):
+            return str(plain)
         clock = time.strftime("%H:%M:%S", time.localtime(record.created))
         request_id = current_request_id.get()
         line = " ".join(

@@ -37,6 +37,7 @@ __all__ = ["ServerOptions", "run_local", "serve"]
 
 _SAME_SIGNAL_SECONDS = 0.5
 _THREADS_GRACE_SECONDS = 1.0
+_INTERRUPTED_SECONDS = 2.0
 _LOOPBACK = ("127.", "::1", "localhost")
 
 
@@ -66,6 +67,8 @@ def serve(chute: Chute, options: ServerOptions, settings: Settings) -> int:
         DefinitionError: a cord or websocket cannot be served.
     """
     configure_logging(settings, options.log_level)
+    # Uvicorn's own lines tell of connections and processes; ours say the same in the user's words.
+    logging.getLogger("uvicorn").setLevel(logging.DEBUG if options.log_level == "debug" else logging.WARNING)
     listener = bind(options.host, options.port) if options.fd is None else from_fd(options.fd)
     with listener:
         served = _served(chute, settings)
@@ -130,14 +133,19 @@ class _Server(uvicorn.Server):
         if self.should_exit:
             return
         await super().startup(sockets)
-        url = url_of(self._listener)
-        text = banner(self._served.chute, url)
-        logging.getLogger("chutes.serve").info("%s", text, extra={"plain": True, "url": url})
+        url, config = url_of(self._listener), self._served.chute.config
+        facts = {"plain": banner(self._served.chute, url), "url": url, "concurrency": config.concurrency}
+        logging.getLogger("chutes.serve").info(
+            "%s/%s is ready on %s", config.username, config.name, url, extra=facts
+        )
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let requests finish, then run the shutdown hooks."""
+        logger, admission = logging.getLogger("chutes.serve"), self._served.admission
+        logger.info("Stopping: %s calls run, %s wait.", admission.running, admission.waiting)
         await super().shutdown(sockets)
         await self._served.lifecycle.stop()
+        logger.info("Stopped.")
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -165,6 +173,10 @@ class _Server(uvicorn.Server):
         lifecycle = self._served.lifecycle
         if lifecycle.state in (State.NEW, State.STARTING):
             self.exit_code, self.should_exit = 128 + sig, True
+            # A hook in a thread hears of no interruption: the process does not wait for it.
+            impatient = threading.Timer(_INTERRUPTED_SECONDS, _end, [self.exit_code])
+            impatient.daemon = True
+            impatient.start()
             raise KeyboardInterrupt
         lifecycle.drain()
         loop = asyncio.get_running_loop()
