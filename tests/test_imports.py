@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-CHUTE_FILE = '''
+CHUTE_FILE = """
 from chutes.chute import Chute, NodeSelector
 from chutes.image import Image
 
@@ -36,7 +36,7 @@ async def talk(self, websocket):
 @chute.job(name="nightly")
 async def nightly(self):
     pass
-'''
+"""
 # Runs a file and prints what that loaded beyond the standard library, and what it touched.
 PROBE = """
 import json, runpy, sys
