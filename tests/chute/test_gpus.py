@@ -1,4 +1,6 @@
 import dataclasses
+import re
+from pathlib import Path
 
 import pytest
 
@@ -123,3 +125,19 @@ def test_facts_that_clusters_depend_on():
     assert find_gpu("4090").products == ("NVIDIA-GeForce-RTX-4090",)
     assert find_gpu("mi300x").vendor == "amd"
     assert find_gpu("t4").vram_gb == 16
+
+
+def test_the_table_of_the_docs_is_the_catalogue():
+    page = (Path(__file__).parents[2] / "docs" / "node-selectors.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| (\d+) \| (.*) \| (.*) \| (.*) \| (.*) \|$", page, re.MULTILINE)
+    shown = [
+        (name, int(gb), *[tuple(re.findall("`(.*?)`", cell)) for cell in cells]) for name, gb, *cells in rows
+    ]
+
+    def some(value):
+        return (value,) if value else ()
+
+    assert shown == [
+        (gpu.name, gpu.vram_gb, some(gpu.variant_of), gpu.aliases, gpu.products, some(gpu.accelerator_type))
+        for gpu in GPUS
+    ]
