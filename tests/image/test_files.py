@@ -84,6 +84,13 @@ def test_a_destination_is_a_path(dest):
         image().add("a", dest)
 
 
+def test_an_absolute_source_that_leaves_its_folder_is_refused(tmp_path):
+    with pytest.raises(DefinitionError, match="is outside of the folder"):
+        image().add(f"{tmp_path}/../secret", "/x", build_dir=tmp_path)
+    with pytest.raises(DefinitionError, match="is absolute"):
+        image().add(f"{tmp_path}-other/a", "/x", build_dir=tmp_path)
+
+
 def test_a_url_can_be_added_with_its_checksum():
     (step,) = image().add("https://h/m.bin", "/m.bin", checksum=SHA, chmod="644").steps
     assert step.text == f"ADD --checksum={SHA} --chmod=644 https://h/m.bin /m.bin"

@@ -5,7 +5,6 @@ import os
 import re
 from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import PurePath
 
 from chutes.errors import DefinitionError
 from chutes.image.container import owner
@@ -76,15 +75,14 @@ def _local(source: str, folder: str | None) -> str:
     """Return the source as a path inside of the build context."""
     if _is_remote(source):
         raise DefinitionError(f"copy() takes files, and {source!r} is a URL. Use add().")
-    path = PurePath(source)
-    if path.is_absolute():
-        if folder is None or not path.is_relative_to(folder):
+    if source.startswith("/"):
+        if folder is None or not source.startswith(f"{folder.rstrip('/')}/"):
             raise DefinitionError(
                 f"The source {source!r} is absolute. Write it from the folder of the chute's file,"
                 " or name the folder that holds it: build_dir=…."
             )
-        source = path.relative_to(folder).as_posix()
-    if ".." in path.parts or source.startswith("-"):
+        source = os.path.relpath(source, folder)
+    if ".." in source.split("/") or source.startswith("-"):
         raise DefinitionError(
             f"The source {source!r} is outside of the folder that the image is built from."
             " Move it there, or name another folder: build_dir=…."

@@ -1,6 +1,5 @@
 """The recipe of a container image, written step by step."""
 
-import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
@@ -82,6 +81,8 @@ class Image:
     @property
     def digest(self) -> str:
         """`sha256:…` of the recipe's text. The contents of added files are no part of it."""
+        import hashlib
+
         return f"sha256:{hashlib.sha256(str(self).encode()).hexdigest()}"
 
     def __str__(self) -> str:
