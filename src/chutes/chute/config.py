@@ -35,10 +35,12 @@ FASTAPI_OPTIONS = frozenset(
 
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _TAGLINE_LIMIT = 100
+# Each option with the value that promises a protection, and what holds here instead.
 _WITHOUT_EFFECT = {
-    "encrypted_fs": "Encrypt the volume that the container runs on.",
-    "tee": "Nothing here attests the machine.",
-    "lock_modules": "Python modules stay changeable at run time.",
+    "allow_external_egress": (False, "Forbid it in the network of the machine or the cluster."),
+    "encrypted_fs": (True, "Encrypt the volume that the container runs on."),
+    "tee": (True, "Nothing here attests the machine."),
+    "lock_modules": (True, "Python modules stay changeable at run time."),
 }
 
 
@@ -96,6 +98,7 @@ class ChuteConfig:
         for optional in ("standard_template", "revision"):
             _check_type(optional, getattr(self, optional), (str, type(None)), "a string or None")
         _check_type("node_selector", self.node_selector, (NodeSelector, type(None)), "a NodeSelector or None")
+        _check_type("passthrough_headers", self.passthrough_headers, Mapping, "a dict of headers")
         for count, least in (
             ("concurrency", 1),
             ("max_instances", 1),
@@ -118,11 +121,9 @@ class ChuteConfig:
 
     def warn_about_unused(self, stacklevel: int) -> None:
         """Warn, at the user's line, of values that promise a protection which does not exist here."""
-        for option, advice in _WITHOUT_EFFECT.items():
-            if getattr(self, option):
-                warnings.warn(
-                    f"{option}={getattr(self, option)!r} has no effect here. {advice}", stacklevel=stacklevel
-                )
+        for option, (promise, advice) in _WITHOUT_EFFECT.items():
+            if getattr(self, option) == promise:
+                warnings.warn(f"{option}={promise} has no effect here. {advice}", stacklevel=stacklevel)
         if len(self.tagline) > _TAGLINE_LIMIT:
             warnings.warn(
                 f"The tagline has {len(self.tagline)} characters; lists show {_TAGLINE_LIMIT}. Move the rest to readme.",
