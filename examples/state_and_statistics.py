@@ -114,7 +114,7 @@ async def stats(self) -> dict:
 
 
 def percentile(ordered: list[float], share: float) -> float | None:
-    return round(ordered[int(share * (len(ordered) - 1))], 3) if ordered else None
+    return round(ordered[int(share * len(ordered))], 3) if ordered else None
 
 
 @chute.cord("/cache", method="DELETE")

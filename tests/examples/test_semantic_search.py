@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from chutes.testing import TestClient, wait_until
+from chutes.testing import TestClient, WebSocketClosed, wait_until
 
 CORPUS_SIZE = 90
 
@@ -205,6 +205,15 @@ def test_a_search_follows_the_typing(client):
         assert live.receive_json() == {"query": "  ", "hits": [], "searched": CORPUS_SIZE}
         live.send_text("x" * 100_000)
         assert len(live.receive_json()["query"]) == 1000
+
+
+def test_a_binary_message_ends_its_own_connection_only(client):
+    with client.websocket_connect("/live") as other, client.websocket_connect("/live") as live:
+        live.send_bytes(b"bread")
+        with pytest.raises(WebSocketClosed):
+            live.receive()
+        other.send_text("bread")
+        assert other.receive_json()["hits"]
 
 
 def test_an_idle_websocket_holds_no_slot(client, chute):
