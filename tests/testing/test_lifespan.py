@@ -150,6 +150,20 @@ def test_a_hung_startup_times_out():
     assert cancelled
 
 
+async def test_a_cancelled_startup_stops_the_application():
+    cancelled = []
+
+    async def app(scope, receive, send):
+        try:
+            await asyncio.sleep(60)
+        finally:
+            cancelled.append(True)
+
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(AsyncTestClient(app).__aenter__(), 0.05)
+    assert cancelled
+
+
 def test_a_startup_that_blocks_its_loop_times_out():
     release = threading.Event()
 

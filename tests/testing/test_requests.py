@@ -155,6 +155,13 @@ async def test_an_async_iterator_is_uploaded_as_it_produces():
     assert [size for size in response.json() if size] == [1000] * 5
 
 
+async def test_the_async_transport_takes_no_plain_iterator():
+    async with AsyncTestClient(record_pieces) as client:
+        request = httpx2.Request("POST", "http://testserver/", content=iter([b"x"]))
+        with pytest.raises(TypeError, match="use an async one"):
+            await client.transport.handle_async_request(request)
+
+
 def test_an_upload_of_100_mebibytes_by_iterator_is_never_held_whole():
     produced = consumed = most = 0
 
@@ -349,6 +356,19 @@ async def test_the_application_runs_on_the_callers_loop():
     async with AsyncTestClient(note_loop) as client:
         await client.get("/")
     assert loops == [asyncio.get_running_loop()] * 2
+
+
+async def test_the_sync_client_works_inside_a_running_loop():
+    loops = []
+
+    async def note_loop(scope, receive, send):
+        loops.append(asyncio.get_running_loop())
+        if scope["type"] == "http":
+            await answer(send)
+
+    with TestClient(note_loop) as client:
+        assert client.get("/").status_code == 200
+    assert asyncio.get_running_loop() not in loops
 
 
 variable = contextvars.ContextVar("variable", default="unset")

@@ -4,8 +4,10 @@ import asyncio
 import contextlib
 import itertools
 import logging
+import threading
 import time
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
 import pytest
@@ -106,6 +108,29 @@ def test_closing_the_client_closes_its_open_streams():
         assert next(response.iter_lines()) == "token 0"
     assert tokens.closed
     response.close()
+
+
+async def test_a_stream_that_outlives_its_client_cannot_be_read():
+    tokens = Tokens()
+    async with AsyncTestClient(tokens.app) as client:
+        response = await client.send(client.build_request("GET", "/tokens"), stream=True)
+    with pytest.raises(httpx2.ReadError, match="closed before the answer was whole"):
+        await response.aread()
+
+
+def test_a_request_that_waits_in_another_thread_ends_with_the_client():
+    arrived = threading.Event()
+
+    async def wait(scope, receive, send):
+        if scope["type"] == "http":
+            arrived.set()
+            await asyncio.sleep(60)
+
+    with ThreadPoolExecutor(1) as threads:
+        with TestClient(wait, shutdown_grace=0) as client:
+            waiting = threads.submit(client.get, "/")
+            assert arrived.wait(5)
+        assert isinstance(waiting.exception(5), httpx2.ReadError)
 
 
 class Eager:
@@ -292,6 +317,19 @@ def test_with_raise_errors_a_timeout_error_of_the_application_stays_one():
         client.get("/")
 
 
+def test_only_with_raise_errors_an_application_is_asked_for_the_exceptions_that_it_answered():
+    extensions = []
+
+    async def app(scope, receive, send):
+        if scope["type"] == "http":
+            extensions.append(scope.get("extensions"))
+
+    for raise_errors in (False, True):
+        with TestClient(app, raise_errors=raise_errors) as client:
+            client.get("/")
+    assert extensions == [None, {"chutes.raise_errors": {}}]
+
+
 class Background:
     """An application whose background task ends when it is allowed to."""
 
@@ -417,7 +455,7 @@ def test_a_stream_that_falls_silent_times_out():
 def test_an_application_that_blocks_its_loop_times_out():
     async def block(scope, receive, send):
         if scope["type"] == "http":
-            time.sleep(1.5)  # noqa: ASYNC251 - the mistake under test
+            time.sleep(1.5)
 
     with (
         TestClient(block, timeout=0.05) as client,

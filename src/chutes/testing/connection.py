@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Scope
 
 from chutes.errors import WebSocketClosed, WebSocketRefused
 from chutes.testing.channel import Channel
+from chutes.testing.escapes import log_escape, origin
 from chutes.testing.timeouts import WaitLimits, within
 
 __all__ = ["Connection"]
@@ -62,13 +63,9 @@ class Connection:
             await application(scope, self._receive, self._send)
         except KeyboardInterrupt:
             raise
-        except BaseException as error:
-            # As a server, which has to outlive whatever escapes from an application.
-            self._error = error
-            if not (
-                self._left_by_client() and isinstance(error, ConnectionResetError | asyncio.CancelledError)
-            ):
-                _logger.exception("The application failed: websocket %s", self._request.url)
+        except BaseException as error:  # noqa: BLE001 - a server outlives whatever escapes from an application
+            log_escape(error, self._request, client_left=self._left_by_client())
+            self._error = origin(error)
         finally:
             self._finish()
 
@@ -99,7 +96,7 @@ class Connection:
         """
         message = {"type": "websocket.receive", "text" if isinstance(data, str) else "bytes": data}
         late = httpx2.WriteTimeout(f"The application has received nothing for {self._limits.write} s.")
-        if not await within(self._limits.write, self._incoming.put(message, len(data)), late):
+        if not await within(self._limits.write, self._incoming.put(message, len(data) or 1), late):
             raise self._closed()
 
     async def receive(self) -> str | bytes:

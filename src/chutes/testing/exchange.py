@@ -9,6 +9,7 @@ import httpx2
 from starlette.types import ASGIApp, Message, Scope
 
 from chutes.testing.channel import Channel
+from chutes.testing.escapes import log_escape, origin
 from chutes.testing.timeouts import WaitLimits, within
 
 __all__ = ["Exchange", "Head"]
@@ -64,11 +65,9 @@ class Exchange:
             await application(scope, self._receive, self._send)
         except KeyboardInterrupt:
             raise
-        except BaseException as error:
-            # As a server, which has to outlive whatever escapes from an application.
-            self._error = error
-            if not (self._client_left and isinstance(error, asyncio.CancelledError)):
-                _logger.exception("The application failed: %s %s", self._request.method, self._request.url)
+        except BaseException as error:  # noqa: BLE001 - a server outlives whatever escapes from an application
+            log_escape(error, self._request, client_left=self._client_left)
+            self._error = origin(error)
         finally:
             await self._finish()
 

@@ -14,15 +14,22 @@ _DEFAULT_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 _WEBSOCKET_SCHEMES = {"http": "ws", "ws": "ws", "https": "wss", "wss": "wss"}
 
 
+# Asks a chute for the exceptions that it has answered, which it keeps to itself otherwise.
+_RAISE_ERRORS: dict[str, dict[str, object]] = {"chutes.raise_errors": {}}
+
+
 def http_scope(request: httpx2.Request, options: ServingOptions, state: dict[str, Any]) -> Scope:
     """The scope of an HTTP request."""
-    return _connection_scope(request, options, state) | {
+    scope = _connection_scope(request, options, state) | {
         "type": "http",
         # uvicorn's: at 2.3 a send to a client that left does nothing, and frameworks watch for disconnects.
         "asgi": {"version": "3.0", "spec_version": "2.3"},
         "method": request.method,
         "scheme": request.url.scheme,
     }
+    if options.raise_errors:
+        scope["extensions"] = _RAISE_ERRORS.copy()
+    return scope
 
 
 def websocket_scope(request: httpx2.Request, options: ServingOptions, state: dict[str, Any]) -> Scope:
@@ -33,7 +40,7 @@ def websocket_scope(request: httpx2.Request, options: ServingOptions, state: dic
         "asgi": {"version": "3.0", "spec_version": "2.4"},
         "scheme": _WEBSOCKET_SCHEMES[request.url.scheme],
         "subprotocols": [name.strip() for name in offered.split(",") if name.strip()],
-        "extensions": {"websocket.http.response": {}},
+        "extensions": {"websocket.http.response": {}} | (_RAISE_ERRORS if options.raise_errors else {}),
     }
 
 
