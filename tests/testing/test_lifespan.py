@@ -227,6 +227,24 @@ def test_a_shutdown_that_only_reports_its_failure_raises_its_text():
         pass
 
 
+def test_an_application_that_lingers_after_its_shutdown_is_ended():
+    ended = []
+
+    async def app(scope, receive, send):
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.append(True)
+
+    with TestClient(app):
+        pass
+    assert ended
+
+
 def test_a_hung_shutdown_times_out():
     async def app(scope, receive, send):
         await receive()

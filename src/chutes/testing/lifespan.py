@@ -34,6 +34,7 @@ class Lifespan:
         self._foreign = False
         self._failure: str | None = None
         self._error: BaseException | None = None
+        self._ending = False
         self._started = asyncio.Event()
         self._stopping = asyncio.Event()
         self._stopped = asyncio.Event()
@@ -92,7 +93,8 @@ class Lifespan:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - a server's edge: startup() and shutdown() raise it again
-            self._error = error
+            if not self._ending:
+                self._error = error
         finally:
             self._started.set()
             self._stopped.set()
@@ -135,5 +137,6 @@ class Lifespan:
             return
         if grace:
             await asyncio.wait({self._task}, timeout=grace)
+        self._ending = True
         self._task.cancel()
         await asyncio.wait({self._task}, timeout=_RETURN_GRACE)
