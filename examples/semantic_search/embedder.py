@@ -62,7 +62,7 @@ class Embedder:
         """Return one row of `dimensions` float32 numbers for each text, in the order of the texts."""
         vectors = np.empty((len(texts), self.dimensions), dtype=np.float32)
         encodings = self._tokenizer.encode_batch(list(texts))
-        for rows in batches(encodings, self.batch_size):
+        for rows in batches([len(encoding.ids) for encoding in encodings], self.batch_size):
             vectors[rows] = self._run([encodings[row] for row in rows])
         return vectors
 
@@ -85,12 +85,17 @@ def mean_pool(hidden: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return average / np.linalg.norm(average, axis=1, keepdims=True)
 
 
-def batches(encodings: Sequence[Encoding], size: int) -> Iterator[list[int]]:
-    """Yield the positions of the encodings, at most `size` at a time, neighbours in length together."""
-    # A batch is as wide as its longest text: a long one among short ones would waste most of the work.
-    by_length = sorted(range(len(encodings)), key=lambda row: len(encodings[row].ids))
-    for start in range(0, len(by_length), size):
-        yield by_length[start : start + size]
+def batches(lengths: Sequence[int], size: int) -> Iterator[list[int]]:
+    """Yield the positions of all lengths: at most `size` at a time, and only such as are nearly the same."""
+    batch: list[int] = []
+    for row in sorted(range(len(lengths)), key=lengths.__getitem__):
+        # A batch is as wide as its longest text: a long one among short ones would waste most of the work.
+        if batch and (len(batch) == size or lengths[row] > 1.25 * lengths[batch[0]]):
+            yield batch
+            batch = []
+        batch.append(row)
+    if batch:
+        yield batch
 
 
 def installed_file(package: str, name: str, sha256: str) -> Path:

@@ -60,6 +60,13 @@ def test_the_same_texts_give_the_same_vectors(embedder):
     assert (embedder.encode(TEXTS) == embedder.encode(TEXTS)).all()
 
 
+def test_a_long_text_does_not_widen_the_batch_of_short_ones(example_module, model_packages):
+    batches = example_module("semantic_search/embedder.py").batches
+    assert list(batches([200, 8, 9, 8, 210, 64], size=16)) == [[1, 3, 2], [5], [0, 4]]
+    assert list(batches([5] * 5, size=2)) == [[0, 1], [2, 3], [4]]
+    assert list(batches([], size=2)) == []
+
+
 def test_no_texts_give_no_vectors(embedder):
     assert embedder.encode([]).shape == (0, 384)
 
@@ -71,9 +78,10 @@ def test_only_the_first_256_word_pieces_count(embedder):
 
 
 def test_threads_do_not_disturb_each_other(embedder):
-    expected = embedder.encode(TEXTS)
+    texts = TEXTS[:3]
+    expected = embedder.encode(texts)
     with ThreadPoolExecutor(4) as threads:
-        for vectors in threads.map(embedder.encode, [TEXTS] * 8):
+        for vectors in threads.map(embedder.encode, [texts] * 16):
             np.testing.assert_allclose(vectors, expected, atol=1e-5)
 
 
