@@ -388,22 +388,21 @@ class Chute:
         await self.__running()(scope, receive, send)
 
     def __getattr__(self, name: str) -> Any:
-        """Find a registered function, a constructor value, a module's function with `self`, or an attribute of the app."""
+        """Find a registered function, a module's function with `self`, a constructor value, or an attribute of the app."""
         if name.startswith("_"):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         definition = self.__definition
         if name in definition.functions:
             return MethodType(definition.functions[name], self)
-        if name in _CONFIG_NAMES:
-            return getattr(definition.config, name)
         for namespace in definition.modules:
             if _takes_self(namespace.get(name)):
                 return MethodType(namespace[name], self)
+        if name in _CONFIG_NAMES:
+            return getattr(definition.config, name)
         try:
             return getattr(self.app, name)
         except AttributeError:
-            candidates = [*definition.functions, *_CONFIG_NAMES, *vars(self), *_PROTECTED]
-            advice = did_you_mean(name, candidates) or f" Set it in a startup hook: self.{name} = …"
+            advice = did_you_mean(name, self.__findable()) or f" Set it in a startup hook: self.{name} = …"
             raise AttributeError(f"The chute has no attribute {name!r}.{advice}", name=name) from None
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -416,12 +415,23 @@ class Chute:
     def __repr__(self) -> str:
         return f"<Chute {self.config.username}/{self.config.name}: {len(self.cords)} cords, {len(self.jobs)} jobs>"
 
+    def __findable(self) -> list[str]:
+        """The public names that `self.<name>` finds."""
+        definition = self.__definition
+        methods = [name for space in definition.modules for name in space if _takes_self(space[name])]
+        names = [*definition.functions, *methods, *_CONFIG_NAMES, *dir(self), *dir(self.app)]
+        return [name for name in names if not name.startswith("_")]
+
     def __running(self) -> Running:
         definition: Definition = self.__definition
         if definition.running is None:
             from chutes.serve.app import serve_chute
 
-            definition.running = serve_chute(self)
+            try:
+                definition.running = serve_chute(self)
+            except AttributeError as error:
+                # Python would take it for a missing `app`, and ask __getattr__ for one.
+                raise DefinitionError(f"The chute cannot be served: {error}") from error
         return definition.running
 
     def __hook_decorator(
@@ -445,16 +455,18 @@ class Chute:
                 f"The cord {twins[0].name!r} answers {cord.method} {twins[0].path} already. Choose another path for "
                 f"{cord.name!r}; two cords share one only when exactly one of them streams."
             )
-        self.__remember(cord.function, cord.name)
+        self.__remember(cord.function, cord.name, stacklevel=4)
         definition.cords.append(cord)
         if definition.running is not None:
             definition.running.add_cord(cord)
 
-    def __remember(self, function: Callable[..., Any], name: str) -> None:
+    def __remember(self, function: Callable[..., Any], name: str, stacklevel: int = 3) -> None:
         definition = self.__definition
         known = definition.functions.get(name)
         if known is not None and known is not function:
-            warnings.warn(f"Two functions are named {name!r}: self.{name} is the later one.", stacklevel=4)
+            warnings.warn(
+                f"Two functions are named {name!r}: self.{name} is the later one.", stacklevel=stacklevel
+            )
         definition.functions[name] = function
         namespace = getattr(inspect.unwrap(function), "__globals__", None)
         if namespace is not None and not any(namespace is seen for seen in definition.modules):

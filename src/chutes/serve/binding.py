@@ -89,6 +89,8 @@ def read_hints(function: Callable[..., Any], owner: str) -> dict[str, Any]:
         raise DefinitionError(
             f"A type hint of {owner} cannot be resolved: {error}. Define {error.name!r} at the top of the module."
         ) from error
+    except AttributeError as error:
+        raise DefinitionError(f"A type hint of {owner} cannot be resolved: {error}.") from error
 
 
 class _Binder:
