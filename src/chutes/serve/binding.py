@@ -1,8 +1,6 @@
 """A user's function → the parameters that FastAPI reads from a request, and back to the function's arguments."""
 
-import dataclasses
 import inspect
-import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,10 +13,19 @@ from pydantic import BaseModel, Field, Json, TypeAdapter, ValidationError, creat
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from starlette.requests import HTTPConnection
-from typing_extensions import is_typeddict
 
 from chutes.chute.cord import Cord
 from chutes.errors import DefinitionError
+from chutes.serve.annotations import (
+    annotated,
+    field_names,
+    fields,
+    is_dict,
+    is_nested,
+    is_whole,
+    type_name,
+    without_none,
+)
 
 __all__ = ["FORM", "REQUEST", "RESPONSE", "Binding", "bind", "read_hints"]
 
@@ -137,7 +144,7 @@ class _Binder:
         schema = self.cord.input_schema
         if schema is not None and not isinstance(schema, dict):
             self._bind_schema(schema)
-        elif len(self.plain) == 1 and _is_whole(self.plain[0].annotation):
+        elif len(self.plain) == 1 and is_whole(self.plain[0].annotation):
             self._bind_whole(self.plain[0])
         else:
             self._bind_names(self.plain)
@@ -146,10 +153,10 @@ class _Binder:
         """The input is validated as `schema`; its fields, or all of it, become the arguments."""
         whole = [one for one in self.plain if len(self.plain) == 1 or one.annotation == schema]
         collect = self._read_whole("chute_input", schema, _EMPTY)
-        fields = _field_names(schema)
+        fields = field_names(schema)
         for parameter in self.plain:
             if parameter in whole:
-                dump = _is_dict(parameter.annotation) and not _is_dict(schema)
+                dump = is_dict(parameter.annotation) and not is_dict(schema)
                 self.collect[parameter.name] = _dumped(collect, schema) if dump else collect
             elif parameter.name in fields:
                 self.collect[parameter.name] = _field_of(collect, parameter.name)
@@ -158,7 +165,7 @@ class _Binder:
             else:
                 raise DefinitionError(
                     f"Cord {self.cord.name!r} takes {parameter.name!r}, which is no field of its input_schema "
-                    f"{_type_name(schema)} ({', '.join(fields) or 'no fields'}). Add the field, or give it a default."
+                    f"{type_name(schema)} ({', '.join(fields) or 'no fields'}). Add the field, or give it a default."
                 )
 
     def _bind_whole(self, parameter: inspect.Parameter) -> None:
@@ -168,7 +175,7 @@ class _Binder:
 
     def _read_whole(self, name: str, annotation: Any, default: Any) -> Collect:
         if self.in_form or not self.in_body:
-            if _is_dict(annotation):
+            if is_dict(annotation):
                 return self._read_mapping(name, annotation)
             return self._read_spread(name, annotation, default)
         self._read(name, Annotated[annotation, Body()], default)
@@ -201,11 +208,11 @@ class _Binder:
 
     def _read_spread(self, name: str, annotation: Any, default: Any) -> Collect:
         """Each field of a model is read by its own name; the model is put together afterwards."""
-        inner, optional = _without_none(annotation)
+        inner, optional = without_none(annotation)
         place = "body" if self.in_form else "query"
         optional = optional or default is not _EMPTY
         sources = {}
-        for field_name, (hint, info) in _fields(inner).items():
+        for field_name, (hint, info) in fields(inner).items():
             source = (
                 info.validation_alias if isinstance(info.validation_alias, str) else info.alias or field_name
             )
@@ -214,7 +221,7 @@ class _Binder:
             fallback = _EMPTY if info.is_required() and not optional else info.get_default()
             fallback = None if fallback is PydanticUndefined else fallback
             self._read_one(
-                key, _annotated(hint if fallback is not None else hint | None, info), fallback, alias=source
+                key, annotated(hint if fallback is not None else hint | None, info), fallback, alias=source
             )
         adapter = TypeAdapter(inner)
 
@@ -234,7 +241,7 @@ class _Binder:
         if self.in_body and not self.in_form and not mixed:
             self._read_object(wanted)
             return
-        whole = [one for one in wanted if _is_whole(one.annotation)]
+        whole = [one for one in wanted if is_whole(one.annotation)]
         for parameter in wanted:
             if not self.in_body and whole == [parameter]:
                 self._bind_whole(parameter)
@@ -261,7 +268,7 @@ class _Binder:
             marker = Body(alias=alias, embed=True)
         else:
             marker = Query(alias=alias)
-        if not (self.in_body and not self.in_form) and _is_nested(annotation):
+        if not (self.in_body and not self.in_form) and is_nested(annotation):
             annotation = Json[annotation]  # type: ignore[misc] # the type is known at run time only
         self._read(name, Annotated[annotation, marker], default)
 
@@ -273,13 +280,13 @@ class _Binder:
     def _is_fastapi(self, parameter: inspect.Parameter) -> bool:
         if parameter.name in self.placeholders or _marker(parameter) is not None:
             return True
-        bare = _without_none(parameter.annotation)[0]
+        bare = without_none(parameter.annotation)[0]
         return (inspect.isclass(bare) and issubclass(bare, _INJECTED)) or _is_upload(parameter.annotation)
 
 
 def _shared_name(parameter: inspect.Parameter) -> str | None:
     """FastAPI fills one request and one response parameter only: the user's share those that every endpoint has."""
-    bare = _without_none(parameter.annotation)[0]
+    bare = without_none(parameter.annotation)[0]
     if _marker(parameter) is not None or not inspect.isclass(bare):
         return None
     if issubclass(bare, Request):
@@ -298,7 +305,7 @@ def _is_form(parameter: inspect.Parameter) -> bool:
 
 
 def _is_upload(annotation: Any) -> bool:
-    bare = _without_none(annotation)[0]
+    bare = without_none(annotation)[0]
     if get_origin(bare) in (list, tuple, set) and get_args(bare):
         bare = get_args(bare)[0]
     return inspect.isclass(bare) and issubclass(bare, _upload_base())
@@ -308,47 +315,6 @@ def _upload_base() -> type:
     from starlette.datastructures import UploadFile as StarletteUpload
 
     return StarletteUpload if issubclass(UploadFile, StarletteUpload) else UploadFile
-
-
-def _without_none(annotation: Any) -> tuple[Any, bool]:
-    """The annotation without `Annotated` and `| None`, and whether None was allowed."""
-    if get_origin(annotation) is Annotated:
-        annotation = get_args(annotation)[0]
-    if get_origin(annotation) in (typing.Union, types.UnionType):
-        kept = [one for one in get_args(annotation) if one is not type(None)]
-        if len(kept) < len(get_args(annotation)):
-            return (kept[0] if len(kept) == 1 else typing.Union[tuple(kept)]), True  # noqa: UP007 - made at run time
-    return annotation, False
-
-
-def _is_dict(annotation: Any) -> bool:
-    bare = _without_none(annotation)[0]
-    origin = get_origin(bare) or bare
-    return inspect.isclass(origin) and not is_typeddict(origin) and issubclass(origin, Mapping)
-
-
-def _is_record(annotation: Any) -> bool:
-    return inspect.isclass(annotation) and (
-        issubclass(annotation, BaseModel) or dataclasses.is_dataclass(annotation) or is_typeddict(annotation)
-    )
-
-
-def _is_whole(annotation: Any) -> bool:
-    """Whether a parameter of this type, alone, takes the whole input."""
-    bare = _without_none(annotation)[0]
-    if get_origin(bare) in (typing.Union, types.UnionType):
-        return all(_is_whole(one) for one in get_args(bare))
-    return _is_dict(bare) or _is_record(get_origin(bare) or bare)
-
-
-def _is_nested(annotation: Any) -> bool:
-    """Whether a form field or query parameter can hold the type only as JSON text."""
-    bare = _without_none(annotation)[0]
-    if _is_whole(bare):
-        return True
-    if get_origin(bare) in (list, set, tuple, frozenset):
-        return any(_is_nested(one) or get_origin(one) in (list, set, tuple) for one in get_args(bare))
-    return False
 
 
 def _is_field_name(name: str) -> bool:
@@ -362,41 +328,6 @@ def _field(parameter: inspect.Parameter, *, aliased: bool) -> tuple[Any, Any]:
     if isinstance(default, FieldInfo):
         return Annotated[parameter.annotation, default], Field(alias=parameter.name)
     return parameter.annotation, Field(default, alias=parameter.name)
-
-
-def _fields(record: Any) -> dict[str, tuple[Any, FieldInfo]]:
-    """The fields of a model, dataclass or TypedDict, as pydantic sees them."""
-    if inspect.isclass(record) and issubclass(record, BaseModel):
-        return {name: (info.annotation, info) for name, info in record.model_fields.items()}
-    hints = typing.get_type_hints(record, include_extras=True)
-    if dataclasses.is_dataclass(record):
-        optional = {
-            one.name
-            for one in dataclasses.fields(record)
-            if one.default is not dataclasses.MISSING or one.default_factory is not dataclasses.MISSING
-        }
-    else:
-        optional = set(record.__optional_keys__)
-    return {
-        name: (
-            hint,
-            FieldInfo.from_annotated_attribute(hint, None)
-            if name in optional
-            else FieldInfo.from_annotation(hint),
-        )
-        for name, hint in hints.items()
-    }
-
-
-def _field_names(schema: Any) -> list[str]:
-    return list(_fields(schema)) if _is_record(schema) else []
-
-
-def _annotated(hint: Any, info: FieldInfo) -> Any:
-    """The type with the constraints and the description of the field that it stands for."""
-    for mark in (*info.metadata, *([Field(description=info.description)] if info.description else [])):
-        hint = Annotated[hint, mark]
-    return hint
 
 
 def _validated(adapter: TypeAdapter[Any], value: Any, place: str) -> Any:
@@ -428,7 +359,3 @@ def _dumped(collect: Collect, schema: Any) -> Collect:
 
 def _constant(value: Any) -> Collect:
     return lambda _values: value
-
-
-def _type_name(schema: Any) -> str:
-    return getattr(schema, "__name__", repr(schema))

@@ -173,7 +173,6 @@ class _Call:
 def _endpoint(served: "ServedChute", cord: Cord, binding: Binding) -> Callable[..., Any]:
     """The function that FastAPI calls: its parameters are the binding's, its result is always a response."""
     policy = cord.on_disconnect or served.chute.config.on_disconnect
-    default_class: object = served.app.router.default_response_class
     call = _Call(
         served=served,
         cord=cord,
@@ -182,7 +181,7 @@ def _endpoint(served: "ServedChute", cord: Cord, binding: Binding) -> Callable[.
             owner=cord.name,
             content_type=cord.output_content_type,
             schema=_output_adapter(cord),
-            response_class=default_class if inspect.isclass(default_class) else None,
+            response_class=_own_response_class(served.app.router.default_response_class),
             status_code=cord.route_options.get("status_code") or 200,
         ),
         run=_runner(served, cord),
@@ -237,6 +236,11 @@ async def _wants_stream(scope: Scope, receive: Receive) -> tuple[bool, Receive]:
         return unread.pop() if unread else await receive()
 
     return isinstance(parsed, dict) and parsed.get("stream") is True, replay
+
+
+def _own_response_class(default: object) -> type[Response] | None:
+    """The application's `default_response_class`; FastAPI has a placeholder where the user gave none."""
+    return default if isinstance(default, type) and issubclass(default, Response) else None
 
 
 def _output_adapter(cord: Cord) -> TypeAdapter[Any] | None:

@@ -18,6 +18,8 @@ __all__ = ["HumanFormatter", "JsonFormatter", "LogHandler", "configure_logging",
 current_request_id: ContextVar[str | None] = ContextVar("chutes_request_id", default=None)
 """The id of the request that this code runs for, None outside of requests."""
 
+# It counts the changes that our own line names.
+_CHATTY = "watchfiles"
 _UVICORN = ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi")
 _COLOURS = {"DEBUG": "36", "INFO": "32", "WARNING": "33", "ERROR": "31", "CRITICAL": "1;31"}
 _SHORT_ID = 8
@@ -50,6 +52,7 @@ def configure_logging(settings: Settings, level: str) -> None:
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
+    logging.getLogger(_CHATTY).setLevel(max(number, logging.WARNING) if number > logging.DEBUG else number)
     logging.captureWarnings(capture=True)
 
 
