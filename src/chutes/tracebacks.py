@@ -5,7 +5,7 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["format_user_traceback", "is_user_file", "user_frames"]
+__all__ = ["format_user_traceback", "is_user_file", "place_of", "readable", "user_frames"]
 
 _PACKAGE = Path(__file__).parent
 _LIBRARY_FOLDERS = frozenset({"site-packages", "dist-packages"})
@@ -18,8 +18,21 @@ def is_user_file(filename: str) -> bool:
     path = Path(filename)
     if _LIBRARY_FOLDERS.intersection(path.parts) or path.is_relative_to(_PACKAGE):
         return False
-    own_folders = (sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"))
-    return not any(path.is_relative_to(folder) for folder in own_folders)
+    pythons = (sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "scripts"))
+    return not any(path.is_relative_to(folder) for folder in pythons)
+
+
+def readable(path: Path | str) -> str:
+    """`path` as a person in the working folder would write it."""
+    try:
+        return str(Path(path).relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def place_of(filename: str, line: int | None) -> str:
+    """`app.py, line 3`."""
+    return f"{readable(filename)}, line {line}" if line else readable(filename)
 
 
 def user_frames(exc: BaseException) -> list[traceback.FrameSummary]:

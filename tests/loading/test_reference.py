@@ -60,6 +60,15 @@ def test_a_package_may_hold_the_chute_itself(project):
     assert locate("company/__init__.py").module == "company"
 
 
+@pytest.mark.parametrize("name", ["app.py", "company/app.py", "company/speech/app.py", "company/__init__.py"])
+def test_the_root_is_where_the_name_of_the_module_starts(project, name):
+    for package in ("company", "company/speech"):
+        project.write(f"{package}/__init__.py", chute=None)
+    project.write(name)
+
+    assert locate(name).root == project.folder
+
+
 @pytest.mark.parametrize(
     "reference", ["", ":chute", "app:", "app:a b", "app::chute", "app:chute:x", "a pp", "-x"]
 )

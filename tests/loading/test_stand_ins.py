@@ -166,21 +166,22 @@ def test_an_instance_of_a_class_that_needs_the_library_is_refused(project):
     assert "app.py, line 4: heavylib.Module is needed by Model(…)" in text
 
 
+def test_a_text_made_with_the_library_is_refused(project):
+    text = refusal(project, "import heavylib\nx = f'{heavylib.PATH}/weights'")
+
+    assert text.startswith("app.py, line 3: heavylib.PATH is put into a string while the file is loaded")
+
+
 @pytest.mark.parametrize(
-    ("line", "use"),
+    "line",
     [
-        ("for x in heavylib.NAMES: ...", "is iterated over"),
-        ("a, b = heavylib.PAIR", "is iterated over"),
-        ("x = f'{heavylib.PATH}/weights'", "is put into a string"),
-        ("x = 'a' in heavylib.NAMES", "is searched"),
+        "x = heavylib.PI * 2",
+        "x = len(heavylib.NAMES)",
+        "x = heavylib.__version__",
+        "for x in heavylib.NAMES: ...",
+        "a, b = heavylib.PAIR",
+        "x = 'a' in heavylib.NAMES",
     ],
-)
-def test_any_other_use_of_a_value_is_refused(project, line, use):
-    assert f"{use} while the file is loaded" in refusal(project, f"import heavylib\n{line}")
-
-
-@pytest.mark.parametrize(
-    "line", ["x = heavylib.PI * 2", "x = len(heavylib.NAMES)", "x = heavylib.__version__"]
 )
 def test_python_s_own_errors_about_a_stand_in_mention_it(project, line):
     text = refusal(project, f"import heavylib\n{line}")

@@ -57,7 +57,7 @@ def request_id():
 
 
 def without_handlers_of_pytest():
-    """They raise what ours has to survive."""
+    """They cannot handle what ours has to survive."""
     logging.getLogger().handlers.clear()
 
 
@@ -238,6 +238,14 @@ def test_uvicorn_s_lines_are_among_ours(stderr):
     assert "color_message" not in line
 
 
+@pytest.mark.parametrize(("level", "count"), [("info", 0), ("debug", 1)])
+def test_the_file_watcher_is_heard_at_debug_only(stderr, level, count):
+    configure_logging(JSON, level)
+    logging.getLogger("watchfiles.main").info("3 changes detected")
+
+    assert len(stderr().splitlines()) == count
+
+
 def test_warnings_become_lines(stderr):
     configure_logging(JSON, "info")
     with warnings.catch_warnings():
@@ -307,6 +315,7 @@ def test_arguments_that_do_not_fit_the_message_are_shown(stderr, settings):
 def test_any_text_can_be_written_to_any_stream(monkeypatch, settings, encoding):
     raw = io.BytesIO()
     monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(raw, encoding=encoding, errors="strict"))
+    without_handlers_of_pytest()
     configure_logging(settings, "info")
     logger.info("lone \udc80, %s", "né \N{SNOWMAN}")
     written = raw.getvalue().decode(encoding)

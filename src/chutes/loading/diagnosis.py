@@ -9,9 +9,9 @@ from pathlib import Path
 
 from chutes.errors import LoadError
 from chutes.loading.hints import import_line, install_hint
-from chutes.loading.reference import Place, importable_names, readable
+from chutes.loading.reference import Place, importable_names
 from chutes.suggestions import did_you_mean
-from chutes.tracebacks import is_user_file, user_frames
+from chutes.tracebacks import is_user_file, place_of, readable, user_frames
 
 __all__ = ["explain"]
 
@@ -33,7 +33,7 @@ def _sentence(place: Place, exc: BaseException) -> str:
     frames = user_frames(exc)
     if not frames:
         return f"{readable(place.file)} cannot be loaded: {_summary(exc)}"
-    where = f"{readable(frames[-1].filename)}, line {frames[-1].lineno}"
+    where = place_of(frames[-1].filename, frames[-1].lineno)
     written = f"`{frames[-1].line}`"
     if isinstance(exc, ModuleNotFoundError) and exc.name:
         return f"{where}: {written} failed: {_missing_module(exc, exc.name, frames[-1])}"
@@ -48,11 +48,8 @@ def _sentence(place: Place, exc: BaseException) -> str:
 
 
 def _syntax(exc: SyntaxError) -> str:
-    where = readable(exc.filename or "")
-    if exc.lineno:
-        where += f", line {exc.lineno}"
     written = f": `{exc.text.strip()}`" if exc.text and exc.text.strip() else ""
-    return f"{where}: {exc.msg}{written}"
+    return f"{place_of(exc.filename or '', exc.lineno)}: {exc.msg}{written}"
 
 
 def _summary(exc: BaseException) -> str:

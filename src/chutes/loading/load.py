@@ -14,10 +14,10 @@ from types import ModuleType
 from chutes.chute import Chute, ChutePack
 from chutes.errors import ChutesError, LoadError
 from chutes.loading.diagnosis import explain
-from chutes.loading.reference import Place, locate, readable
+from chutes.loading.reference import Place, locate
 from chutes.loading.stand_ins import standing_in
 from chutes.suggestions import did_you_mean
-from chutes.tracebacks import is_user_file
+from chutes.tracebacks import is_user_file, readable
 
 __all__ = ["LoadedChute", "is_loading", "load", "load_chute"]
 

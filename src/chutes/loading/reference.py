@@ -9,7 +9,7 @@ from pathlib import Path
 from chutes.errors import LoadError
 from chutes.suggestions import did_you_mean
 
-__all__ = ["Place", "importable_names", "locate", "readable"]
+__all__ = ["Place", "importable_names", "locate"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,9 +31,10 @@ class Place:
     search_path: tuple[Path, ...]
 
     @property
-    def folder(self) -> Path:
-        """The folder of the module's file."""
-        return self.file.parent
+    def root(self) -> Path:
+        """The folder in which the module's name starts: the file's own, or the one that its package stands in."""
+        package = self.module if self.file.name == "__init__.py" else self.module.rpartition(".")[0]
+        return self.file.parent.joinpath(*[".."] * (package.count(".") + bool(package))).resolve()
 
 
 def locate(reference: str) -> Place:
@@ -64,14 +65,6 @@ def importable_names(folder: Path) -> list[str]:
         return []
     files = [entry.stem for entry in entries if entry.suffix == ".py" and entry.stem != "__init__"]
     return files + [entry.name for entry in entries if (entry / "__init__.py").is_file()]
-
-
-def readable(path: Path | str) -> str:
-    """`path` as a person in the working folder would write it."""
-    try:
-        return str(Path(path).relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)
 
 
 def _locate_file(reference: str, path: Path, attribute: str | None) -> Place:

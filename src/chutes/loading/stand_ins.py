@@ -2,8 +2,8 @@
 
 What works with a stand-in: attributes and sub-modules (each is a stand-in again), `from library import name`,
 subclassing, subscripts, annotations, `isinstance` (always false), assigning attributes, and decoration. What
-would need a value of the library raises a `LoadError` that names it and the user's line: calling, iterating,
-formatting.
+would need a value of the library raises a `LoadError` that names it and the user's line: calling it, putting
+it into a string. The rest, such as arithmetic, fails as it would for any plain object.
 
 Decoration and calling look alike, so the rule is:
 1. A call with exactly one argument, a function or a class, returns that argument: `@library.compile`.
@@ -29,9 +29,9 @@ from typing import Any, NoReturn, Union
 
 from chutes.errors import LoadError
 from chutes.loading.hints import install_hint
-from chutes.loading.reference import importable_names, readable
+from chutes.loading.reference import importable_names
 from chutes.loading.source import decorator_of_call, imported_names, is_guarded_import
-from chutes.tracebacks import is_user_file
+from chutes.tracebacks import is_user_file, place_of
 
 __all__ = ["StandIn", "standing_in"]
 
@@ -83,14 +83,16 @@ class StandIn:
     def __subclasscheck__(self, subclass: type) -> bool:
         return self.__stand_in_base__ is not None and issubclass(subclass, self.__stand_in_base__)
 
-    def __iter__(self) -> Iterator[Any]:
-        _refuse(self.__stand_in_name__, "is iterated over", _caller())
-
-    def __contains__(self, item: object) -> bool:
-        _refuse(self.__stand_in_name__, "is searched", _caller())
+    # Having subscripts would make it iterable, without an end.
+    __iter__ = None
+    __contains__ = None
 
     def __format__(self, spec: str) -> str:
-        _refuse(self.__stand_in_name__, "is put into a string", _caller())
+        """Refuse to become a part of the user's texts, such as a path; a library may mention it in its own."""
+        caller = _caller()
+        if is_user_file(caller.f_code.co_filename):
+            _refuse(self.__stand_in_name__, "is put into a string", caller)
+        return repr(self)
 
     def __copy__(self) -> "StandIn":
         return self
@@ -194,7 +196,7 @@ def _can_be_decorated(value: object) -> bool:
 def _refuse(name: str, use: str, frame: FrameType | None) -> NoReturn:
     while frame is not None and not is_user_file(frame.f_code.co_filename):
         frame = frame.f_back
-    place = f"{readable(frame.f_code.co_filename)}, line {frame.f_lineno}: " if frame is not None else ""
+    place = f"{place_of(frame.f_code.co_filename, frame.f_lineno)}: " if frame is not None else ""
     library = name.partition(".")[0]
     raise LoadError(
         f"{place}{name} {use} while the file is loaded, but {library} is not installed here. "

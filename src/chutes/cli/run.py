@@ -1,0 +1,105 @@
+"""`chutes run`: serve a chute, with reload if asked."""
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from chutes.chute.chute import Chute, definition_of
+from chutes.cli.arguments import Reference
+from chutes.cli.debugging import Debug
+from chutes.loading import load_chute, locate
+from chutes.serve.logs import configure_logging
+from chutes.serve.reload import serve_with_reload, this_program
+from chutes.serve.server import ServerOptions, serve
+from chutes.settings import Settings
+
+__all__ = ["run"]
+
+_HOST = "127.0.0.1"
+_PORT = 8000
+_LOG_LEVEL = "info"
+
+_Host = Annotated[
+    str | None,
+    typer.Option(help="Address to bind; 0.0.0.0 for every one.", show_default=f"CHUTES_HOST, else {_HOST}"),
+]
+_Port = Annotated[
+    int | None,
+    typer.Option(
+        help="Port to listen on; 0 takes a free one.",
+        min=0,
+        max=65535,
+        show_default=f"CHUTES_PORT, else {_PORT}",
+    ),
+]
+_Reload = Annotated[
+    bool, typer.Option("--reload", "--dev", help="Start again whenever a Python file beside it is saved.")
+]
+_ReloadDir = Annotated[
+    list[Path] | None,
+    typer.Option(help="One more folder to watch; give it once for each.", show_default=False),
+]
+_LogLevel = Annotated[
+    str | None,
+    typer.Option(
+        help="debug, info, warning, error or critical.", show_default=f"CHUTES_LOG_LEVEL, else {_LOG_LEVEL}"
+    ),
+]
+_DrainDelay = Annotated[
+    float | None,
+    typer.Option(
+        help="Seconds for which work is still accepted after the signal to stop.",
+        min=0.0,
+        show_default="the chute's",
+    ),
+]
+
+
+def run(
+    reference: Reference,
+    *,
+    host: _Host = None,
+    port: _Port = None,
+    reload: _Reload = False,
+    reload_dir: _ReloadDir = None,
+    log_level: _LogLevel = None,
+    drain_delay: _DrainDelay = None,
+    debug: Debug = False,
+) -> None:
+    """Serve a chute.
+
+    It ends with Ctrl-C or SIGTERM. CHUTES_API_KEYS closes it to all who have no key.
+    """
+    settings = Settings.from_env()
+    options = _options(settings, host, port, log_level)
+    configure_logging(settings, options.log_level)
+    for sentence in settings.unknown():
+        logging.getLogger("chutes.settings").warning("%s", sentence)
+    if reload and settings.listen_fd is None:
+        folders = [locate(reference).root, *(reload_dir or ())]
+        code = serve_with_reload(this_program(), watch=folders, host=options.host, port=options.port)
+    else:
+        chute = load_chute(reference)
+        if drain_delay is not None:
+            _set_drain_delay(chute, drain_delay)
+        code = serve(chute, options, settings)
+    raise typer.Exit(code)
+
+
+def _options(settings: Settings, host: str | None, port: int | None, log_level: str | None) -> ServerOptions:
+    """What to serve on: the command line's word, else the environment's, else the default."""
+    ports = (port, settings.port, _PORT)
+    return ServerOptions(
+        host=host or settings.host or _HOST,
+        port=next(number for number in ports if number is not None),
+        log_level=log_level or settings.log_level or _LOG_LEVEL,
+        fd=settings.listen_fd,
+    )
+
+
+def _set_drain_delay(chute: Chute, seconds: float) -> None:
+    definition = definition_of(chute)
+    definition.config = replace(definition.config, drain_delay=seconds)
