@@ -3,21 +3,21 @@
 import inspect
 import logging
 import sys
-import warnings
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field, fields
+from dataclasses import fields
 from datetime import UTC, datetime
 from types import MappingProxyType, MethodType
-from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from chutes.chute.config import ChuteConfig, DisconnectPolicy
 from chutes.chute.cord import Cord, make_cord
-from chutes.chute.hooks import Hook, in_order, make_hook
+from chutes.chute.definition import Definition, Running
+from chutes.chute.hooks import Hook, make_hook
 from chutes.chute.job import Job, make_job
 from chutes.chute.node_selector import NodeSelector
-from chutes.chute.websocket import Socket, make_socket
-from chutes.errors import DefinitionError, DuplicateName, DuplicatePath
+from chutes.chute.websocket import make_socket
+from chutes.errors import DefinitionError
 from chutes.suggestions import did_you_mean
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from chutes.image import Image
 
-__all__ = ["Chute", "ChutePack", "Definition", "definition_of"]
+__all__ = ["Chute", "ChutePack", "definition_of"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -47,44 +47,6 @@ _PROTECTED = frozenset(
     }
 )
 _CONFIG_NAMES = frozenset(entry.name for entry in fields(ChuteConfig)) | {"uid"}
-
-
-class Running(Protocol):
-    """What a chute becomes once it is served; made by `chutes.serve.app`."""
-
-    @property
-    def app(self) -> "FastAPI": ...
-
-    def add_cord(self, cord: Cord) -> None: ...
-
-    def add_socket(self, socket: Socket) -> None: ...
-
-    def slot(self) -> AbstractAsyncContextManager[None]: ...
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None: ...
-
-
-@dataclass(slots=True)
-class Definition:
-    """Everything that was said about a chute so far, in the order in which it was said."""
-
-    config: ChuteConfig
-    modules: list[dict[str, Any]]
-    cords: list[Cord] = field(default_factory=list)
-    jobs: dict[str, Job] = field(default_factory=dict)
-    sockets: list[Socket] = field(default_factory=list)
-    startup_hooks: list[Hook] = field(default_factory=list)
-    shutdown_hooks: list[Hook] = field(default_factory=list)
-    functions: dict[str, Callable[..., Any]] = field(default_factory=dict)
-    running: Running | None = None
-
-    def ordered_startup(self) -> tuple[Hook, ...]:
-        """The startup hooks in the order in which they run."""
-        return in_order(self.startup_hooks)
-
-    def ordered_shutdown(self) -> tuple[Hook, ...]:
-        """The shutdown hooks in the order in which they run."""
-        return in_order(self.shutdown_hooks)
 
 
 class Chute:
@@ -237,7 +199,7 @@ class Chute:
         _check_called("cord", public_api_path, '@chute.cord(public_api_path="/…")')
 
         def decorate(function: Callable[P, R]) -> Callable[P, R]:
-            self.__add_cord(
+            self.__definition.add_cord(
                 make_cord(
                     function,
                     public_api_path=public_api_path,
@@ -287,12 +249,7 @@ class Chute:
             job = make_job(
                 function, name=name, schedule=schedule, retry_count=retry_count, timeout=timeout, **options
             )
-            if job.name in self.__definition.jobs:
-                raise DuplicateName(
-                    f"A job named {job.name!r} exists already. Give this one another: @chute.job(name=…)."
-                )
-            self.__remember(function, function.__name__)
-            self.__definition.jobs[job.name] = job
+            self.__definition.add_job(job)
             return function
 
         return decorate
@@ -308,16 +265,7 @@ class Chute:
         _check_called("websocket", path, '@chute.websocket("/…")')
 
         def decorate(function: Callable[P, R]) -> Callable[P, R]:
-            socket = make_socket(function, path)
-            for other in self.__definition.sockets:
-                if other.key == socket.key:
-                    raise DuplicatePath(
-                        f"The websocket {other.name!r} answers on {other.path!r} already. Choose another path."
-                    )
-            self.__remember(function, socket.name)
-            self.__definition.sockets.append(socket)
-            if self.__definition.running is not None:
-                self.__definition.running.add_socket(socket)
+            self.__definition.add_socket(make_socket(function, path))
             return function
 
         return decorate
@@ -385,18 +333,24 @@ class Chute:
         send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
     ) -> None:
         """Answer as an ASGI application; the hooks run inside its lifespan."""
-        await self.__running()(scope, receive, send)
+        try:
+            running = self.__running()
+        except Exception as error:
+            if scope["type"] == "lifespan":
+                # Servers take a lifespan that only raises for one that is not supported, and go on without.
+                await receive()
+                await send({"type": "lifespan.startup.failed", "message": str(error)})
+            raise
+        await running(scope, receive, send)
 
     def __getattr__(self, name: str) -> Any:
         """Find a registered function, a module's function with `self`, a constructor value, or an attribute of the app."""
         if name.startswith("_"):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        definition = self.__definition
-        if name in definition.functions:
-            return MethodType(definition.functions[name], self)
-        for namespace in definition.modules:
-            if _takes_self(namespace.get(name)):
-                return MethodType(namespace[name], self)
+        definition: Definition = self.__definition
+        function = definition.find(name)
+        if function is not None:
+            return MethodType(function, self)
         if name in _CONFIG_NAMES:
             return getattr(definition.config, name)
         try:
@@ -417,9 +371,7 @@ class Chute:
 
     def __findable(self) -> list[str]:
         """The public names that `self.<name>` finds."""
-        definition = self.__definition
-        methods = [name for space in definition.modules for name in space if _takes_self(space[name])]
-        names = [*definition.functions, *methods, *_CONFIG_NAMES, *dir(self), *dir(self.app)]
+        names = [*self.__definition.findable(), *_CONFIG_NAMES, *dir(self), *dir(self.app)]
         return [name for name in names if not name.startswith("_")]
 
     def __running(self) -> Running:
@@ -440,37 +392,10 @@ class Chute:
         _check_called(decorator, priority, f"@chute.{decorator}()")
 
         def decorate(function: Callable[P, R]) -> Callable[P, R]:
-            hook = make_hook(function, priority)
-            self.__remember(function, hook.name)
-            hooks.append(hook)
+            self.__definition.add_hook(make_hook(function, priority), hooks)
             return function
 
         return decorate
-
-    def __add_cord(self, cord: Cord) -> None:
-        definition = self.__definition
-        twins = [other for other in definition.cords if other.key == cord.key]
-        if len(twins) > 1 or any(other.stream == cord.stream for other in twins):
-            raise DuplicatePath(
-                f"The cord {twins[0].name!r} answers {cord.method} {twins[0].path} already. Choose another path for "
-                f"{cord.name!r}; two cords share one only when exactly one of them streams."
-            )
-        self.__remember(cord.function, cord.name, stacklevel=4)
-        definition.cords.append(cord)
-        if definition.running is not None:
-            definition.running.add_cord(cord)
-
-    def __remember(self, function: Callable[..., Any], name: str, stacklevel: int = 3) -> None:
-        definition = self.__definition
-        known = definition.functions.get(name)
-        if known is not None and known is not function:
-            warnings.warn(
-                f"Two functions are named {name!r}: self.{name} is the later one.", stacklevel=stacklevel
-            )
-        definition.functions[name] = function
-        namespace = getattr(inspect.unwrap(function), "__globals__", None)
-        if namespace is not None and not any(namespace is seen for seen in definition.modules):
-            definition.modules.append(namespace)
 
 
 class ChutePack:
@@ -489,17 +414,6 @@ def definition_of(chute: Chute) -> Definition:
 def _check_called(decorator: str, first: object, example: str) -> None:
     if inspect.isroutine(first):
         raise DefinitionError(f"Write {example}, with the parentheses, not @chute.{decorator}.")
-
-
-def _takes_self(candidate: object) -> bool:
-    """Whether `candidate` is a function, wrapped ones included, whose first parameter is named self."""
-    if not callable(candidate) or inspect.isclass(candidate):
-        return False
-    try:
-        parameters = list(inspect.signature(candidate).parameters)
-    except (TypeError, ValueError):
-        return False
-    return parameters[:1] == ["self"]
 
 
 def _caller_globals() -> dict[str, Any]:
