@@ -251,7 +251,8 @@ class _Binder:
 
     def _read_object(self, wanted: list[inspect.Parameter]) -> None:
         """One JSON object whose fields are the parameters."""
-        renamed = {one.name: one.name if _is_field_name(one.name) else f"field_{one.name}" for one in wanted}
+        names = frozenset(one.name for one in wanted)
+        renamed = {name: _field_name(name, names - {name}) for name in names}
         fields = {renamed[one.name]: _field(one, aliased=renamed[one.name] != one.name) for one in wanted}
         title = "".join(part.capitalize() for part in self.cord.name.split("_")) + "Input"
         model: type[BaseModel] = create_model(title, __module__=self.cord.function.__module__, **fields)  # type: ignore[call-overload] # fields by name
@@ -317,8 +318,11 @@ def _upload_base() -> type:
     return StarletteUpload if issubclass(UploadFile, StarletteUpload) else UploadFile
 
 
-def _is_field_name(name: str) -> bool:
-    return not name.startswith("_") and not hasattr(BaseModel, name)
+def _field_name(name: str, taken: frozenset[str]) -> str:
+    """`name`, or one made from it that a pydantic model may have as a field."""
+    while name.startswith("_") or hasattr(BaseModel, name) or name in taken:
+        name = f"field_{name}"
+    return name
 
 
 def _field(parameter: inspect.Parameter, *, aliased: bool) -> tuple[Any, Any]:

@@ -61,12 +61,12 @@ def add_cord_route(served: "ServedChute", cord: Cord) -> None:
     Raises:
         DefinitionError: a parameter of the function cannot come from a request.
     """
-    binding = bind(cord, frozenset(compile_path(cord.path)[2]))
     router = served.app.router
     twin = next(
         (one for one in router.routes if isinstance(one, CordRoute) and one.cord.key == cord.key), None
     )
     try:
+        binding = bind(cord, frozenset(compile_path(cord.path)[2]))
         router.add_api_route(
             cord.path,
             _endpoint(served, cord, binding),
@@ -75,7 +75,10 @@ def add_cord_route(served: "ServedChute", cord: Cord) -> None:
             route_class_override=CordRoute,
             **describe(cord, binding, twin=twin.cord if twin else None),
         )
-    except (AssertionError, TypeError, ValueError) as error:
+    except DefinitionError:
+        raise
+    except (AssertionError, TypeError, ValueError, RuntimeError) as error:
+        # FastAPI's and pydantic's own errors are RuntimeErrors.
         raise DefinitionError(f"Cord {cord.name!r} cannot be served: {error}") from error
     route = router.routes[-1]
     if not isinstance(
