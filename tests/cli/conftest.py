@@ -1,6 +1,7 @@
 """The command line in this process, and as processes of its own."""
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -49,6 +50,8 @@ class Serving:
 
 class Shell:
     """Runs `chutes` in a folder."""
+
+    chute = CHUTE
 
     def __init__(self, folder):
         self.folder = folder
@@ -101,12 +104,18 @@ def cli(tmp_path, monkeypatch):
     for name in [name for name in os.environ if name.startswith("CHUTES_")]:
         monkeypatch.delenv(name)
     known = set(sys.modules)
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
 
     def run(*words):
         return CliRunner().invoke(application(), [str(word) for word in words], prog_name="chutes")
 
     run.folder = tmp_path
+    run.write = Shell(tmp_path).write
     yield run
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.captureWarnings(capture=False)
     for name in set(sys.modules) - known:
         if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):
             del sys.modules[name]
