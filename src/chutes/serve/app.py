@@ -7,8 +7,11 @@ from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.encoders import jsonable_encoder
+from fastapi.exception_handlers import request_validation_exception_handler
+from fastapi.exceptions import RequestValidationError
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -16,6 +19,7 @@ from chutes.chute.chute import Chute, definition_of
 from chutes.chute.cord import Cord
 from chutes.chute.websocket import Socket
 from chutes.serve.admission import Admission
+from chutes.serve.answers import encode_json
 from chutes.serve.auth import KeyRing
 from chutes.serve.cords import add_cord_route
 from chutes.serve.entry import Entry
@@ -63,6 +67,8 @@ class ServedChute:
         self.logger: logging.Logger = chute.logger
         self.app = ChuteApp(**_fastapi_options(chute))
         self.app.served = self
+        if self.app.exception_handlers[RequestValidationError] is request_validation_exception_handler:
+            self.app.exception_handlers[RequestValidationError] = _invalid_input
         self.admission = Admission(config.concurrency, config.max_queue)
         self.threads = Threads(config.concurrency, name=f"chute-{config.name}")
         # Hooks and health checks take no thread from the cords.
@@ -77,6 +83,9 @@ class ServedChute:
         )
         self.health = Health(chute, self.lifecycle, own_threads)
         self.entry = Entry(self, KeyRing.parse(settings.api_keys))
+        # FastAPI has made one route by now, beside those that the user passed in.
+        given = config.fastapi_options.get("routes") or ()
+        self._schema_routes = [route for route in self.app.router.routes if route not in given]
         self._built_ins: list[BaseRoute] = []
         for cord in definition.cords:
             self.add_cord(cord)
@@ -110,14 +119,11 @@ class ServedChute:
     def place_built_ins(self) -> None:
         """Put our routes before the user's, where a `/{x}` cannot swallow them, save those that the user replaces."""
         routes = self.app.router.routes
-        users = [route for route in routes if route not in self._built_ins]
-        schema = [
-            route for route in users if getattr(route, "name", None) == "openapi" and not _is_users(route)
-        ]
-        candidates = [*schema, *built_in_routes(self)]
-        taken = {getattr(route, "path", None) for route in users if route not in schema}
+        users = [route for route in routes if route not in (*self._built_ins, *self._schema_routes)]
+        taken = {getattr(route, "path", None) for route in users}
+        candidates = [*self._schema_routes, *built_in_routes(self)]
         self._built_ins = [route for route in candidates if getattr(route, "path", None) not in taken]
-        routes[:] = [*self._built_ins, *(route for route in users if route not in schema)]
+        routes[:] = [*self._built_ins, *users]
 
     @asynccontextmanager
     async def _lifespan(self) -> AsyncIterator[dict[str, Any]]:
@@ -156,10 +162,11 @@ def _fastapi_options(chute: Chute) -> dict[str, Any]:
     return options | dict(config.fastapi_options) | {"docs_url": None, "redoc_url": None}
 
 
-def _is_users(route: BaseRoute) -> bool:
-    return (
-        getattr(getattr(route, "endpoint", None), "__module__", "fastapi.applications")
-        != "fastapi.applications"
+def _invalid_input(_request: Request, error: Exception) -> Response:
+    # FastAPI's own handler shows the input too, but fails where that holds NaN or half a character pair.
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - it is registered for these
+    return Response(
+        encode_json({"detail": jsonable_encoder(error.errors())}), 422, media_type="application/json"
     )
 
 

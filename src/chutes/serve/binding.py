@@ -27,7 +27,7 @@ from chutes.serve.annotations import (
     without_none,
 )
 
-__all__ = ["FORM", "REQUEST", "RESPONSE", "Binding", "bind", "read_hints"]
+__all__ = ["BODY_VERBS", "FORM", "REQUEST", "RESPONSE", "Binding", "bind", "read_hints"]
 
 REQUEST = "chute_request"
 RESPONSE = "chute_response"
@@ -37,7 +37,7 @@ FORM = "chute_form"
 
 _INJECTED = (HTTPConnection, Response, BackgroundTasks, SecurityScopes)
 _EXPLICIT = (params.Param, params.Body, params.Depends)
-_BODY_VERBS = ("POST", "PUT", "PATCH")
+BODY_VERBS = ("POST", "PUT", "PATCH")
 _EMPTY = inspect.Parameter.empty
 
 Collect = Callable[[dict[str, Any]], Any]
@@ -117,7 +117,7 @@ class _Binder:
         self.plain = [one for one in wanted if not self._is_fastapi(one)]
         self.explicit = [one for one in wanted if self._is_fastapi(one)]
         self.in_form = any(_is_form(one) for one in self.explicit)
-        self.in_body = cord.method in _BODY_VERBS
+        self.in_body = cord.method in BODY_VERBS
         self.parameters: dict[str, inspect.Parameter] = {}
         self.collect: dict[str, Collect] = {}
         self.openapi: dict[str, Any] = {}

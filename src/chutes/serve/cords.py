@@ -13,7 +13,7 @@ from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import compile_path
+from starlette.routing import BaseRoute, Match, compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chutes.chute.cord import Cord
@@ -38,6 +38,7 @@ class CordRoute(APIRoute):
 
     cord: Cord
     twin: "CordRoute | None" = None
+    _siblings: list[BaseRoute]
 
     def serve(self, served: "ServedChute", cord: Cord) -> None:
         """Put the choice between two cords on one path, and admission, in front of FastAPI's own handler."""
@@ -53,6 +54,15 @@ class CordRoute(APIRoute):
             await chosen(scope, replay, send)
 
         self.app = choose
+        self._siblings = served.app.router.routes
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, or name every verb that this path takes: each of its cords is a route of its own."""
+        if self.methods and scope["method"] not in self.methods:
+            same_path = (route for route in self._siblings if route.matches(scope)[0] is not Match.NONE)
+            verbs = {verb for route in same_path for verb in getattr(route, "methods", None) or ()}
+            raise HTTPException(405, headers={"Allow": ", ".join(sorted(verbs))})
+        await super().handle(scope, receive, send)
 
 
 def add_cord_route(served: "ServedChute", cord: Cord) -> None:

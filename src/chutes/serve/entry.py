@@ -15,7 +15,7 @@ from chutes.serve.answers import encode_json
 from chutes.serve.auth import KeyRing
 from chutes.serve.body import limited
 from chutes.serve.exchange import Exchange
-from chutes.serve.failures import log_failure
+from chutes.serve.failures import log_failure, wants_errors
 from chutes.serve.lifecycle import State
 from chutes.serve.logs import current_request_id
 from chutes.serve.streaming import StreamAborted
@@ -76,6 +76,8 @@ class Entry:
                 await _send_error(tracked, RequestError("Internal Server Error"), exchange.request_id)
             elif not exchange.complete:
                 raise StreamAborted from error
+            if wants_errors(scope):
+                raise
         finally:
             self._count(scope, exchange)
             current_request_id.reset(token)
@@ -99,6 +101,8 @@ class Entry:
             await _refuse_socket(scope, tracked, error)
         except Exception as error:
             self._log(scope, error)
+            if wants_errors(scope):
+                raise
             raise StreamAborted from error
         finally:
             current_request_id.reset(token)

@@ -4,7 +4,9 @@ import logging
 from pathlib import Path
 from types import TracebackType
 
-__all__ = ["log_failure"]
+from starlette.types import Scope
+
+__all__ = ["log_failure", "wants_errors"]
 
 _OURS = str(Path(__file__).parent)
 
@@ -16,6 +18,11 @@ def log_failure(logger: logging.Logger, what: str, error: BaseException) -> None
     """
     summary = f"{what}: {type(error).__name__}: {error}" if str(error) else f"{what}: {type(error).__name__}"
     logger.error("%s", summary, exc_info=(type(error), error, _below_ours(error.__traceback__)))
+
+
+def wants_errors(scope: Scope) -> bool:
+    """Whether the server is a test that asked for the application's own exceptions."""
+    return "chutes.raise_errors" in (scope.get("extensions") or {})
 
 
 def _below_ours(traceback: TracebackType | None) -> TracebackType | None:

@@ -21,7 +21,7 @@ from starlette.responses import Response
 
 from chutes.chute.cord import Cord
 from chutes.serve.answers import is_json
-from chutes.serve.binding import Binding, read_hints
+from chutes.serve.binding import BODY_VERBS, Binding, read_hints
 
 __all__ = ["describe"]
 
@@ -56,7 +56,8 @@ def describe(cord: Cord, binding: Binding, twin: Cord | None) -> dict[str, Any]:
         content = _merged(content, cord, twin)
     status = options.get("status_code") or 200
     responses: dict[int | str, dict[str, Any]] = {code: _error(text) for code, text in _ERRORS.items()}
-    responses["default"] = _error("Any other error.")
+    if cord.method in BODY_VERBS:
+        responses[400] = _error("The body cannot be read.")
     if content:
         responses[status] = {"description": "Successful Response", "content": content}
     responses |= written
@@ -75,7 +76,7 @@ def describe(cord: Cord, binding: Binding, twin: Cord | None) -> dict[str, Any]:
 def _output(cord: Cord, hint: Any) -> tuple[dict[str, Any], Any]:
     """The content of a good answer: written out by hand, or a type that FastAPI describes."""
     if cord.stream:
-        return {_stream_type(cord, hint): {"schema": {"type": "string"}}}, None
+        return {_stream_type(cord, hint): {"schema": {}}}, None
     if not is_json(cord.output_content_type):
         text = cord.output_content_type.startswith("text/")
         schema = {"type": "string"} if text else {"type": "string", "format": "binary"}
@@ -105,7 +106,7 @@ def _stream_type(cord: Cord, hint: Any) -> str:
 def _merged(content: dict[str, Any], cord: Cord, twin: Cord) -> dict[str, Any]:
     streaming = cord if cord.stream else twin
     hint = read_hints(streaming.function, f"cord {streaming.name!r}").get("return")
-    return content | {_stream_type(streaming, hint): {"schema": {"type": "string"}}}
+    return content | {_stream_type(streaming, hint): {"schema": {}}}
 
 
 def _has_schema(hint: Any) -> bool:
@@ -141,7 +142,7 @@ def _request_body(cord: Cord, binding: Binding) -> dict[str, Any] | None:
     example = _example(cord.minimal_input_schema)
     media_type = "multipart/form-data" if binding.in_form else "application/json"
     content: dict[str, Any] = {}
-    if example is not None and cord.method in ("POST", "PUT", "PATCH"):
+    if example is not None and cord.method in BODY_VERBS:
         content["examples"] = {"minimal": {"summary": "The least that is needed", "value": example}}
     if isinstance(cord.input_schema, dict):
         content["schema"] = cord.input_schema

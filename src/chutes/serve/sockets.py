@@ -1,10 +1,12 @@
 """One socket → one websocket route."""
 
 import inspect
+import traceback
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import starlette.websockets
 from fastapi import params
 from starlette.exceptions import HTTPException, WebSocketException
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
@@ -12,7 +14,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from chutes.chute.websocket import Socket
 from chutes.errors import DefinitionError
 from chutes.serve.binding import read_hints
-from chutes.serve.failures import log_failure
+from chutes.serve.failures import log_failure, wants_errors
 
 if TYPE_CHECKING:
     from chutes.serve.app import ServedChute
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["add_socket_route"]
 
 _SOCKET = "chute_websocket"
+_UNSUPPORTED_DATA = 1003
 _INTERNAL_ERROR = 1011
 
 
@@ -75,9 +78,17 @@ async def _run(served: "ServedChute", socket: Socket, websocket: WebSocket, valu
         return
     except (HTTPException, WebSocketException):
         raise
-    except Exception as error:  # noqa: BLE001 - the edge of the user's code
+    except Exception as error:
+        if _is_wrong_kind(error):
+            served.logger.info(
+                "The client of websocket %s sent a frame of the wrong kind.", websocket.url.path
+            )
+            await websocket.close(_UNSUPPORTED_DATA)
+            return
         log_failure(served.logger, f"The websocket {websocket.url.path} failed", error)
         await websocket.close(_INTERNAL_ERROR)
+        if wants_errors(websocket.scope):
+            raise
     else:
         await websocket.close()
 
@@ -97,6 +108,13 @@ async def _close(
         # The server noticed before us that the client left: then there is nothing to close.
         if "close" not in str(error) and not isinstance(error, WebSocketDisconnect):
             raise
+
+
+def _is_wrong_kind(error: Exception) -> bool:
+    """Whether Starlette looked for text in a binary frame, or for bytes in a text frame."""
+    frames = traceback.extract_tb(error.__traceback__)
+    looked = isinstance(error, KeyError) and error.args in (("text",), ("bytes",))
+    return looked and bool(frames) and frames[-1].filename == starlette.websockets.__file__
 
 
 def _is_websocket(parameter: inspect.Parameter, hint: Any) -> bool:

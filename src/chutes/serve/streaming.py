@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from chutes.serve.answers import encode_json
 from chutes.serve.disconnects import ClientGone, Disconnects
 from chutes.serve.exchange import exchange_of
-from chutes.serve.failures import log_failure
+from chutes.serve.failures import log_failure, wants_errors
 from chutes.serve.threads import Threads
 
 __all__ = ["StreamAborted", "StreamReply", "framed_event", "is_stream", "open_stream"]
@@ -118,6 +118,8 @@ class StreamReply(Response):
             if not self.is_events:
                 raise StreamAborted from error
             await send({"type": "http.response.body", "body": _error_event(error, scope), "more_body": True})
+            if wants_errors(scope):
+                raise
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _send_chunk(self, chunk: Any, send: Send) -> None:
