@@ -2,14 +2,16 @@
 
 import dataclasses
 import inspect
+import sys
 import types
 import typing
 from collections.abc import Mapping
-from typing import Annotated, Any, get_args, get_origin
+from functools import cache
+from typing import Annotated, Any, NotRequired, Required, get_args, get_origin
 
 from pydantic import BaseModel, Field
 from pydantic.fields import FieldInfo
-from typing_extensions import is_typeddict
+from typing_extensions import TypedDict, is_typeddict
 
 __all__ = [
     "annotated",
@@ -20,6 +22,7 @@ __all__ = [
     "is_record",
     "is_whole",
     "type_name",
+    "usable",
     "without_none",
 ]
 
@@ -71,7 +74,9 @@ def fields(record: Any) -> dict[str, tuple[Any, FieldInfo]]:
     """The fields of a model, dataclass or TypedDict, as pydantic sees them."""
     if inspect.isclass(record) and issubclass(record, BaseModel):
         return {name: (info.annotation, info) for name, info in record.model_fields.items()}
-    hints = typing.get_type_hints(record, include_extras=True)
+    hints = {
+        name: _unmarked(hint) for name, hint in typing.get_type_hints(record, include_extras=True).items()
+    }
     if dataclasses.is_dataclass(record):
         optional = {
             one.name
@@ -91,6 +96,11 @@ def fields(record: Any) -> dict[str, tuple[Any, FieldInfo]]:
     }
 
 
+def _unmarked(hint: Any) -> Any:
+    """The type of a TypedDict's field without its `Required[…]` or `NotRequired[…]`."""
+    return get_args(hint)[0] if get_origin(hint) in (Required, NotRequired) else hint
+
+
 def field_names(schema: Any) -> list[str]:
     """The names of a record's fields; none for any other type."""
     return list(fields(schema)) if is_record(schema) else []
@@ -106,3 +116,34 @@ def annotated(hint: Any, info: FieldInfo) -> Any:
 def type_name(schema: Any) -> str:
     """The type as an error text names it."""
     return getattr(schema, "__name__", repr(schema))
+
+
+def usable(hint: Any) -> Any:
+    """The hint with every `typing.TypedDict` in it as one that pydantic takes: before Python 3.12 it refuses them."""
+    if sys.version_info >= (3, 12):
+        return hint
+    if typing.is_typeddict(hint):
+        return _extended(hint)
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return Annotated[usable(arguments[0]), *hint.__metadata__]
+    changed = tuple(usable(one) for one in arguments)
+    if changed == arguments:
+        return hint
+    if origin in (typing.Union, types.UnionType):
+        return typing.Union[changed]  # noqa: UP007 - made at run time
+    return origin[changed]
+
+
+@cache
+def _extended(record: Any) -> Any:
+    """The same record, made by `typing_extensions`; one class for one, so that hints stay equal."""
+    hints = typing.get_type_hints(record)
+    optional = record.__optional_keys__
+    return TypedDict(  # type: ignore[operator] # the functional form, with fields that are known at run time
+        record.__name__,
+        {
+            name: NotRequired[usable(hint)] if name in optional else usable(hint)
+            for name, hint in hints.items()
+        },
+    )

@@ -1,5 +1,6 @@
 """A user's function → the parameters that FastAPI reads from a request, and back to the function's arguments."""
 
+import contextlib
 import inspect
 import typing
 from collections.abc import Callable, Mapping
@@ -9,7 +10,16 @@ from typing import Annotated, Any, get_args, get_origin
 from fastapi import BackgroundTasks, Body, Form, Query, Request, Response, UploadFile, params
 from fastapi.exceptions import RequestValidationError
 from fastapi.security import SecurityScopes
-from pydantic import BaseModel, Field, Json, TypeAdapter, ValidationError, create_model
+from pydantic import (
+    BaseModel,
+    Field,
+    Json,
+    PlainValidator,
+    TypeAdapter,
+    ValidationError,
+    WithJsonSchema,
+    create_model,
+)
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from starlette.requests import HTTPConnection
@@ -24,6 +34,7 @@ from chutes.serve.annotations import (
     is_nested,
     is_whole,
     type_name,
+    usable,
     without_none,
 )
 
@@ -88,10 +99,14 @@ def read_hints(function: Callable[..., Any], owner: str) -> dict[str, Any]:
     """
     plain = inspect.unwrap(function)
     namespace = dict(getattr(plain, "__globals__", {}))
-    if getattr(plain, "__closure__", None):
-        namespace |= inspect.getclosurevars(plain).nonlocals
+    cells = getattr(plain, "__closure__", None) or ()
+    for name, cell in zip(plain.__code__.co_freevars if cells else (), cells, strict=True):
+        # What the function names but its surroundings have not made yet is an empty cell.
+        with contextlib.suppress(ValueError):
+            namespace[name] = cell.cell_contents
     try:
-        return typing.get_type_hints(plain, globalns=namespace, include_extras=True)
+        hints = typing.get_type_hints(plain, globalns=namespace, include_extras=True)
+        return {name: usable(hint) for name, hint in hints.items()}
     except NameError as error:
         raise DefinitionError(
             f"A type hint of {owner} cannot be resolved: {error}. Define {error.name!r} at the top of the module."
@@ -113,6 +128,7 @@ class _Binder:
             for parameter in list(inspect.signature(cord.function).parameters.values())[1:]
             if parameter.kind not in skipped
         ]
+        self.names = frozenset(one.name for one in wanted)
         self.positional = tuple(one.name for one in wanted if one.kind is inspect.Parameter.POSITIONAL_ONLY)
         self.plain = [one for one in wanted if not self._is_fastapi(one)]
         self.explicit = [one for one in wanted if self._is_fastapi(one)]
@@ -141,7 +157,7 @@ class _Binder:
         )
 
     def _bind_plain(self) -> None:
-        schema = self.cord.input_schema
+        schema = usable(self.cord.input_schema)
         if schema is not None and not isinstance(schema, dict):
             self._bind_schema(schema)
         elif len(self.plain) == 1 and is_whole(self.plain[0].annotation):
@@ -159,7 +175,7 @@ class _Binder:
                 dump = is_dict(parameter.annotation) and not is_dict(schema)
                 self.collect[parameter.name] = _dumped(collect, schema) if dump else collect
             elif parameter.name in fields:
-                self.collect[parameter.name] = _field_of(collect, parameter.name)
+                self.collect[parameter.name] = _field_of(collect, parameter.name, parameter.default)
             elif parameter.default is not _EMPTY:
                 self.collect[parameter.name] = _constant(parameter.default)
             else:
@@ -178,8 +194,9 @@ class _Binder:
             if is_dict(annotation):
                 return self._read_mapping(name, annotation)
             return self._read_spread(name, annotation, default)
-        self._read(name, Annotated[annotation, Body()], default)
-        return _value_of(name)
+        key = self._key(name)
+        self._read(key, Annotated[annotation, Body(alias=name)], default)
+        return _value_of(key)
 
     def _read_mapping(self, name: str, annotation: Any) -> Collect:
         """All of the query, or all fields of the form, as one dict; a repeated name has a list."""
@@ -216,13 +233,10 @@ class _Binder:
             source = (
                 info.validation_alias if isinstance(info.validation_alias, str) else info.alias or field_name
             )
-            key = f"{name}__{field_name}"
-            sources[key] = source
             fallback = _EMPTY if info.is_required() and not optional else info.get_default()
             fallback = None if fallback is PydanticUndefined else fallback
-            self._read_one(
-                key, annotated(hint if fallback is not None else hint | None, info), fallback, alias=source
-            )
+            accepted = annotated(hint if fallback is not None else hint | None, info)
+            sources[self._read_one(f"{name}__{field_name}", accepted, fallback, alias=source)] = source
         adapter = TypeAdapter(inner)
 
         def collect(values: dict[str, Any]) -> Any:
@@ -246,13 +260,13 @@ class _Binder:
             if not self.in_body and whole == [parameter]:
                 self._bind_whole(parameter)
                 continue
-            self._read_one(parameter.name, parameter.annotation, parameter.default, alias=parameter.name)
-            self.collect[parameter.name] = _value_of(parameter.name)
+            name = parameter.name
+            key = self._read_one(name, parameter.annotation, parameter.default, alias=name)
+            self.collect[name] = _value_of(key)
 
     def _read_object(self, wanted: list[inspect.Parameter]) -> None:
         """One JSON object whose fields are the parameters."""
-        names = frozenset(one.name for one in wanted)
-        renamed = {name: _field_name(name, names - {name}) for name in names}
+        renamed = {one.name: self._key(one.name) for one in wanted}
         fields = {renamed[one.name]: _field(one, aliased=renamed[one.name] != one.name) for one in wanted}
         title = "".join(part.capitalize() for part in self.cord.name.split("_")) + "Input"
         model: type[BaseModel] = create_model(title, __module__=self.cord.function.__module__, **fields)  # type: ignore[call-overload] # fields by name
@@ -262,7 +276,10 @@ class _Binder:
         for name, inner in renamed.items():
             self.collect[name] = _field_of(_value_of("chute_input"), inner)
 
-    def _read_one(self, name: str, annotation: Any, default: Any, *, alias: str) -> None:
+    def _read_one(self, name: str, annotation: Any, default: Any, *, alias: str) -> str:
+        """Read one named value; returns the name under which it stands among the values."""
+        if isinstance(default, FieldInfo):
+            annotation, alias, default = _unfolded(annotation, default, alias)
         if self.in_form:
             marker: Any = Form(alias=alias)
         elif self.in_body:
@@ -270,8 +287,13 @@ class _Binder:
         else:
             marker = Query(alias=alias)
         if not (self.in_body and not self.in_form) and is_nested(annotation):
-            annotation = Json[annotation]  # type: ignore[misc] # the type is known at run time only
-        self._read(name, Annotated[annotation, marker], default)
+            annotation = Json[annotation] if self.in_form else _json_text(annotation)  # type: ignore[misc] # the type is known at run time only
+        key = self._key(name)
+        self._read(key, Annotated[annotation, marker], default)
+        return key
+
+    def _key(self, name: str) -> str:
+        return _field_name(name, self.names - {name})
 
     def _read(self, name: str, annotation: Any, default: Any) -> None:
         self.parameters[name] = inspect.Parameter(
@@ -334,6 +356,19 @@ def _field(parameter: inspect.Parameter, *, aliased: bool) -> tuple[Any, Any]:
     return parameter.annotation, Field(default, alias=parameter.name)
 
 
+def _unfolded(annotation: Any, info: FieldInfo, name: str) -> tuple[Any, str, Any]:
+    """`hint = Field(...)` as FastAPI takes it beside a marker of its own: annotation, name and default."""
+    default = _EMPTY if info.is_required() else info.get_default(call_default_factory=True)
+    return annotated(annotation, info), info.alias or name, default
+
+
+def _json_text(annotation: Any) -> Any:
+    """JSON in one query parameter; FastAPI itself takes none but scalars there."""
+    adapter: TypeAdapter[Any] = TypeAdapter(Json[annotation])
+    schema = {"type": "string", "contentMediaType": "application/json"}
+    return Annotated[Any, PlainValidator(adapter.validate_python), WithJsonSchema(schema)]
+
+
 def _validated(adapter: TypeAdapter[Any], value: Any, place: str) -> Any:
     try:
         return adapter.validate_python(value)
@@ -348,10 +383,13 @@ def _value_of(name: str) -> Collect:
     return lambda values: values[name]
 
 
-def _field_of(collect: Collect, field: str) -> Collect:
+def _field_of(collect: Collect, field: str, default: Any = _EMPTY) -> Collect:
+    fallback = None if default is _EMPTY else default
+
     def get(values: dict[str, Any]) -> Any:
         record = collect(values)
-        return record[field] if isinstance(record, dict) else getattr(record, field)
+        # A TypedDict has no defaults: a field that may be absent takes the parameter's.
+        return record.get(field, fallback) if isinstance(record, dict) else getattr(record, field)
 
     return get
 

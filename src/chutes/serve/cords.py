@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chutes.chute.cord import Cord
 from chutes.errors import DefinitionError, QueueFull
+from chutes.serve.annotations import usable
 from chutes.serve.answers import Answers
 from chutes.serve.binding import FORM, REQUEST, RESPONSE, Binding, bind
 from chutes.serve.disconnects import ClientGone, Disconnects
@@ -257,5 +258,5 @@ def _own_response_class(default: object) -> type[Response] | None:
 
 
 def _output_adapter(cord: Cord) -> TypeAdapter[Any] | None:
-    schema = cord.output_schema
+    schema = usable(cord.output_schema)
     return None if schema is None or isinstance(schema, dict) else TypeAdapter(schema)

@@ -20,6 +20,7 @@ from pydantic.errors import PydanticInvalidForJsonSchema
 from starlette.responses import Response
 
 from chutes.chute.cord import Cord
+from chutes.serve.annotations import usable
 from chutes.serve.answers import is_json
 from chutes.serve.binding import BODY_VERBS, Binding, read_hints
 
@@ -84,7 +85,7 @@ def _output(cord: Cord, hint: Any) -> tuple[dict[str, Any], Any]:
     if isinstance(cord.output_schema, dict):
         return {cord.output_content_type: {"schema": cord.output_schema}}, None
     if cord.output_schema is not None:
-        return {}, cord.output_schema
+        return {}, usable(cord.output_schema)
     if inspect.isclass(hint) and issubclass(hint, Response):
         return {hint.media_type or "*/*": {"schema": {}}}, None
     if hint is inspect.Parameter.empty or not _has_schema(hint):
@@ -139,7 +140,7 @@ def _error(text: str) -> dict[str, Any]:
 
 def _request_body(cord: Cord, binding: Binding) -> dict[str, Any] | None:
     extra = dict(binding.openapi)
-    example = _example(cord.minimal_input_schema)
+    example = _example(usable(cord.minimal_input_schema))
     media_type = "multipart/form-data" if binding.in_form else "application/json"
     content: dict[str, Any] = {}
     if example is not None and cord.method in BODY_VERBS:

@@ -121,7 +121,7 @@ class _Reloader:
     async def run(self) -> int:
         for number in _SIGNALS:
             # `nohup` has the terminal's SIGHUP ignored: it stays so.
-            if signal.getsignal(number) is not signal.SIG_IGN:
+            if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
                 asyncio.get_running_loop().add_signal_handler(number, self._on_signal)
         self._begin(self._watch())
         try:

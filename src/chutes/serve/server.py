@@ -38,6 +38,7 @@ __all__ = ["ServerOptions", "run_local", "serve"]
 _SAME_SIGNAL_SECONDS = 0.5
 _THREADS_GRACE_SECONDS = 1.0
 _INTERRUPTED_SECONDS = 2.0
+_FIRST_REQUEST_SECONDS = 0.1
 _LOOPBACK = ("127.", "::1", "localhost")
 
 
@@ -143,6 +144,10 @@ class _Server(uvicorn.Server):
         """Let requests finish, then run the shutdown hooks."""
         logger, admission = logging.getLogger("chutes.serve"), self._served.admission
         logger.info("Stopping: %s calls run, %s wait.", admission.running, admission.waiting)
+        # Uvicorn ends every connection that has no request yet: those accepted a moment ago get time to send theirs.
+        for server in self.servers:
+            server.close()
+        await asyncio.sleep(_FIRST_REQUEST_SECONDS)
         await super().shutdown(sockets)
         await self._served.lifecycle.stop()
         logger.info("Stopped.")
