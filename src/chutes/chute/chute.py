@@ -1,8 +1,6 @@
 """The chute: one deployable application, as a collection of descriptions."""
 
-import inspect
 import logging
-import sys
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import fields
@@ -12,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from chutes.chute.config import ChuteConfig, DisconnectPolicy
 from chutes.chute.cord import Cord, make_cord
-from chutes.chute.definition import Definition, Running
+from chutes.chute.definition import Definition, Running, caller_globals, check_called
 from chutes.chute.hooks import Hook, make_hook
 from chutes.chute.job import Job, make_job
 from chutes.chute.node_selector import NodeSelector
@@ -31,20 +29,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _PROTECTED = frozenset(
-    {
-        "app",
-        "config",
-        "logger",
-        "jobs",
-        "cords",
-        "run_local",
-        "slot",
-        "cord",
-        "job",
-        "websocket",
-        "on_startup",
-        "on_shutdown",
-    }
+    "app config logger jobs cords run_local slot cord job websocket on_startup on_shutdown".split()
 )
 _CONFIG_NAMES = frozenset(entry.name for entry in fields(ChuteConfig)) | {"uid"}
 
@@ -134,7 +119,7 @@ class Chute:
         )
         config.warn_about_unused(stacklevel=3)
         # One mangled name for all that is ours leaves every other name to the user's state.
-        object.__setattr__(self, "_Chute__definition", Definition(config=config, modules=[_caller_globals()]))
+        object.__setattr__(self, "_Chute__definition", Definition(config=config, modules=[caller_globals()]))
 
     def on_startup(self, priority: int = 50) -> Callable[[Callable[P, R]], Callable[P, R]]:
         """Run the function once, before requests are served; lower priorities first.
@@ -196,7 +181,7 @@ class Chute:
             DefinitionError: anything else is wrong.
         """
         del provision_timeout
-        _check_called("cord", public_api_path, '@chute.cord(public_api_path="/…")')
+        check_called("cord", public_api_path, '@chute.cord(public_api_path="/…")')
 
         def decorate(function: Callable[P, R]) -> Callable[P, R]:
             self.__definition.add_cord(
@@ -243,7 +228,7 @@ class Chute:
             DuplicateName: another job has this name.
             DefinitionError: anything else is wrong.
         """
-        _check_called("job", name, "@chute.job()")
+        check_called("job", name, "@chute.job()")
 
         def decorate(function: Callable[P, R]) -> Callable[P, R]:
             job = make_job(
@@ -262,7 +247,7 @@ class Chute:
             DuplicatePath: another websocket has this path.
             DefinitionError: the function is not `async def`, or takes no chute.
         """
-        _check_called("websocket", path, '@chute.websocket("/…")')
+        check_called("websocket", path, '@chute.websocket("/…")')
 
         def decorate(function: Callable[P, R]) -> Callable[P, R]:
             self.__definition.add_socket(make_socket(function, path))
@@ -389,7 +374,7 @@ class Chute:
     def __hook_decorator(
         self, decorator: str, priority: int, hooks: list[Hook]
     ) -> Callable[[Callable[P, R]], Callable[P, R]]:
-        _check_called(decorator, priority, f"@chute.{decorator}()")
+        check_called(decorator, priority, f"@chute.{decorator}()")
 
         def decorate(function: Callable[P, R]) -> Callable[P, R]:
             self.__definition.add_hook(make_hook(function, priority), hooks)
@@ -409,16 +394,3 @@ def definition_of(chute: Chute) -> Definition:
     """Everything that was said about `chute`, for those who serve, build or deploy it."""
     definition: Definition = object.__getattribute__(chute, "_Chute__definition")
     return definition
-
-
-def _check_called(decorator: str, first: object, example: str) -> None:
-    if inspect.isroutine(first):
-        raise DefinitionError(f"Write {example}, with the parentheses, not @chute.{decorator}.")
-
-
-def _caller_globals() -> dict[str, Any]:
-    """The globals of the module that makes the chute: the first frame outside this package."""
-    frame = sys._getframe(1)  # noqa: SLF001 - the only way to learn where the chute is written
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "chutes":
-        frame = frame.f_back
-    return frame.f_globals

@@ -1,6 +1,7 @@
 """Everything that was said about one chute so far."""
 
 import inspect
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
@@ -12,12 +13,12 @@ from chutes.chute.cord import Cord
 from chutes.chute.hooks import Hook, in_order
 from chutes.chute.job import Job
 from chutes.chute.websocket import Socket
-from chutes.errors import DuplicateName, DuplicatePath
+from chutes.errors import DefinitionError, DuplicateName, DuplicatePath
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-__all__ = ["Definition", "Running"]
+__all__ = ["Definition", "Running", "caller_globals", "check_called"]
 
 
 class Running(Protocol):
@@ -142,6 +143,20 @@ class Definition:
         namespace = getattr(inspect.unwrap(function), "__globals__", None)
         if namespace is not None and not any(namespace is seen for seen in self.modules):
             self.modules.append(namespace)
+
+
+def check_called(decorator: str, first: object, example: str) -> None:
+    """Raise `DefinitionError` when a decorator was written without its parentheses."""
+    if inspect.isroutine(first):
+        raise DefinitionError(f"Write {example}, with the parentheses, not @chute.{decorator}.")
+
+
+def caller_globals() -> dict[str, Any]:
+    """The globals of the module that makes the chute: the first frame outside this package."""
+    frame = sys._getframe(1)  # noqa: SLF001 - the only way to learn where the chute is written
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "chutes":
+        frame = frame.f_back
+    return frame.f_globals
 
 
 def _takes_self(candidate: object) -> bool:

@@ -20,8 +20,8 @@ current_place: "ContextVar[Place | None]" = ContextVar("current_place", default=
 class Admission:
     """Slots for calls that run, places for calls that wait.
 
-    A call takes a place before its body is read, a slot before its function runs. So memory for bodies is bounded,
-    and a slow upload holds no slot.
+    A call that finds every place taken is refused before its body is read. It takes a place when its input is whole
+    and valid, so that a slow or broken upload keeps nobody waiting, and a slot before its function runs.
 
     Args:
         concurrency: slots.
@@ -44,8 +44,8 @@ class Admission:
         """Calls that have a place but no slot yet."""
         return self.admitted - self.running
 
-    def enter(self) -> "Place":
-        """Take a place.
+    def check(self) -> None:
+        """Refuse a call that could not take a place now.
 
         Raises:
             QueueFull: every slot and place is taken; its `Retry-After` is the time that those before need.
@@ -57,6 +57,14 @@ class Admission:
                 f"The chute is busy: {self.running} calls run and {self.waiting} wait. Try again in {wait} s.",
                 {"Retry-After": str(wait)},
             )
+
+    def enter(self) -> "Place":
+        """Take a place.
+
+        Raises:
+            QueueFull: every slot and place is taken.
+        """
+        self.check()
         self.admitted += 1
         return Place(self)
 

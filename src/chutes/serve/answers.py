@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from chutes.errors import ChutesError
 
-__all__ = ["AnswerError", "Answers", "encode_json", "is_json"]
+__all__ = ["AnswerError", "Answers", "encode_json", "is_json", "is_picture"]
 
 _IMAGE_FORMATS = {"image/jpeg": "JPEG", "image/jpg": "JPEG", "image/x-icon": "ICO", "image/svg+xml": None}
 
@@ -81,7 +81,7 @@ class Answers:
             return result
         if isinstance(result, bytes | bytearray | memoryview):
             return bytes(result)
-        if hasattr(result, "save") and type(result).__module__.partition(".")[0] == "PIL":
+        if is_picture(result):
             return self._image(result)
         return None
 
@@ -134,6 +134,11 @@ def is_json(content_type: str) -> bool:
     """Whether a media type holds JSON."""
     media_type = content_type.partition(";")[0].strip().lower()
     return media_type == "application/json" or media_type.endswith("+json")
+
+
+def is_picture(value: Any) -> bool:
+    """Whether a result is an image of the library PIL, which is not imported for it."""
+    return type(value).__module__.partition(".")[0] == "PIL" and hasattr(value, "save")
 
 
 def _as_list(value: Any) -> Any:

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from chutes.chute.cord import Cord
 from chutes.errors import DefinitionError, QueueFull
 from chutes.serve.annotations import usable
-from chutes.serve.answers import Answers
+from chutes.serve.answers import Answers, is_picture
 from chutes.serve.binding import FORM, REQUEST, RESPONSE, Binding, bind
 from chutes.serve.disconnects import ClientGone, Disconnects
 from chutes.serve.exchange import exchange_of
@@ -117,17 +117,16 @@ def _admitting(own: ASGIApp, served: "ServedChute", cord: Cord) -> ASGIApp:
     async def admitted(scope: Scope, receive: Receive, send: Send) -> None:
         exchange = exchange_of(scope)
         exchange.meter = meter
+        exchange.disconnects = Disconnects(receive)
         try:
-            place = served.admission.enter()
+            served.admission.check()
+            await own(scope, exchange.disconnects.receive, send)
         except QueueFull as full:
             meter.refused += 1
             raise HTTPException(full.status, full.detail, full.headers) from None
-        exchange.place = place
-        exchange.disconnects = Disconnects(receive)
-        try:
-            await own(scope, exchange.disconnects.receive, send)
         finally:
-            place.leave()
+            if exchange.place is not None:
+                exchange.place.leave()
 
     return admitted
 
@@ -147,18 +146,19 @@ class _Call:
     async def respond(self, values: dict[str, Any]) -> Response:
         request: Request = values[REQUEST]
         exchange = exchange_of(request.scope)
-        place, disconnects = exchange.place, exchange.disconnects
-        if place is None or disconnects is None:  # pragma: no cover - the route's own wrapper sets both
+        disconnects = exchange.disconnects
+        if disconnects is None:  # pragma: no cover - the route's own wrapper sets it
             raise RuntimeError("The cord was reached without admission.")
         if self.binding.in_form:
             values[FORM] = await request.form()
         positional, named = self.binding.arguments(values)
+        place = exchange.place = self.served.admission.enter()
         try:
             async with disconnects.cancelling():
                 await place.start()
             async with disconnects.cancelling() if self.cancels_call else contextlib.nullcontext():
                 result = await self.run(*positional, **named)
-            if is_stream(result):
+            if is_stream(result, asked=self.cord.stream):
                 return await self._stream(result, values[RESPONSE], disconnects)
         except ClientGone:
             self.served.meters.of(self.cord).cancelled += 1
@@ -166,6 +166,9 @@ class _Call:
                 "The client left %s %s before its answer.", self.cord.method, request.url.path
             )
             return Response(status_code=_CLIENT_CLOSED_REQUEST)
+        if is_picture(result):
+            # Compressing takes a while: the slot is kept, the loop is not.
+            return await self.served.threads.run(self.answers.respond, result, values[RESPONSE])
         place.leave()
         return self.answers.respond(result, values[RESPONSE])
 

@@ -20,6 +20,7 @@ __all__ = ["StreamAborted", "StreamReply", "framed_event", "is_stream", "open_st
 
 EVENT_STREAM = "text/event-stream"
 _JSON_LINES = ("application/jsonl", "application/x-ndjson", "application/ndjson", "application/json-lines")
+_NOTHING = object()
 _EVENT_FIELDS = ("data:", "event:", "id:", "retry:", ":")
 
 
@@ -27,12 +28,12 @@ class StreamAborted(Exception):  # noqa: N818 - named for the condition
     """A stream broke after its first chunk; the connection is cut so that the client notices."""
 
 
-def is_stream(result: Any) -> bool:
-    """Whether a cord's result is sent chunk by chunk."""
+def is_stream(result: Any, *, asked: bool) -> bool:
+    """Whether a cord's result is sent chunk by chunk; a synchronous iterator only where a stream was asked for."""
     if isinstance(result, StreamingResponse):
         # A subclass that sends in a way of its own knows best.
         return type(result).__call__ is StreamingResponse.__call__
-    return isinstance(result, AsyncIterator) or (isinstance(result, Iterator) and not hasattr(result, "read"))
+    return isinstance(result, AsyncIterator) or (asked and isinstance(result, Iterator))
 
 
 async def open_stream(
@@ -50,7 +51,7 @@ async def open_stream(
     try:
         first = await anext(chunks)
     except StopAsyncIteration:
-        first = None
+        first = _NOTHING
     except BaseException:
         await _close(chunks)
         raise
@@ -108,7 +109,7 @@ class StreamReply(Response):
     async def _send_all(self, scope: Scope, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         try:
-            if self._first is not None:
+            if self._first is not _NOTHING:
                 await self._send_chunk(self._first, send)
                 self._first = None
                 async for chunk in self._chunks:
