@@ -28,9 +28,9 @@ __all__ = ["Chute", "ChutePack", "definition_of"]
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_PROTECTED = frozenset(
-    "app config logger jobs cords run_local slot cord job websocket on_startup on_shutdown".split()
-)
+_PROTECTED = frozenset({
+    "app", "config", "logger", "jobs", "cords", "run_local", "slot", "cord", "job", "websocket", "on_startup", "on_shutdown",
+})  # fmt: skip
 _CONFIG_NAMES = frozenset(entry.name for entry in fields(ChuteConfig)) | {"uid"}
 
 
