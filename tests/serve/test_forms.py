@@ -92,8 +92,8 @@ def test_several_files():
     async def run(
         self,
         images: list[UploadFile],
-        more: Annotated[list[UploadFile], File()] = [],
-        title: str = "t",  # noqa: B006
+        more: Annotated[list[UploadFile], File()] = (),
+        title: str = "t",
     ):
         return [[one.filename for one in images], len(more), title]
 

@@ -2,17 +2,21 @@
 
 import io
 import json
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import PurePath
+from typing import Any, TypeVar
 
-from fastapi.encoders import jsonable_encoder
+from fastapi.utils import is_body_allowed_for_status_code
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
 from starlette.responses import Response
 
 from chutes.errors import ChutesError
 
-__all__ = ["AnswerError", "Answers", "encode_json", "is_json", "is_picture"]
+__all__ = ["AnswerError", "Answers", "encode_json", "is_json", "is_picture", "to_plain"]
+
+T = TypeVar("T")
 
 _IMAGE_FORMATS = {"image/jpeg": "JPEG", "image/jpg": "JPEG", "image/x-icon": "ICO", "image/svg+xml": None}
 
@@ -55,30 +59,40 @@ class Answers:
         return response
 
     def _plain(self, result: Any, status_code: int) -> Response:
+        if not is_body_allowed_for_status_code(status_code):
+            return Response(status_code=status_code)
         if self.schema is not None:
             result = self._checked(self.schema, result)
-        elif is_json(self.content_type) and self.response_class is not None:
-            return self.response_class(jsonable_encoder(result), status_code=status_code)
+        if is_json(self.content_type) and self.response_class is not None:
+            return self.response_class(self._encoded(to_plain, result), status_code=status_code)
         if not is_json(self.content_type):
             encoded = self._raw(result)
             if encoded is not None:
                 return Response(encoded, status_code=status_code, media_type=self.content_type)
         media_type = self.content_type if is_json(self.content_type) else "application/json"
-        return Response(self._json(result), status_code=status_code, media_type=media_type)
+        return Response(self._encoded(encode_json, result), status_code=status_code, media_type=media_type)
 
     def _checked(self, schema: TypeAdapter[Any], result: Any) -> Any:
         try:
             value = schema.validate_python(result, from_attributes=True)
         except ValidationError as error:
-            raise AnswerError(
-                f"Cord {self.owner!r} returned {_shown(result)}, which does not fit its output_schema: {error}"
-            ) from error
-        return schema.dump_python(value, mode="json", by_alias=True)
+            value = self._checked_as_plain(schema, result, error)
+        return schema.dump_python(value, mode="json", by_alias=True, fallback=_as_plain)
 
-    def _raw(self, result: Any) -> bytes | str | None:
+    def _checked_as_plain(self, schema: TypeAdapter[Any], result: Any, misfit: ValidationError) -> Any:
+        """Try once more with arrays as lists: pydantic itself takes no array for a list."""
+        try:
+            return schema.validate_python(to_plain(result))
+        except (PydanticSerializationError, ValueError):
+            raise AnswerError(
+                f"Cord {self.owner!r} returned {_shown(result)}, which does not fit its output_schema: {misfit}"
+            ) from misfit
+
+    def _raw(self, result: Any) -> bytes | None:
         """The body when the result already is one; None sends it as JSON."""
         if isinstance(result, str):
-            return result
+            # Half a character pair is no UTF-8; a language model may well produce one.
+            return result.encode(errors="replace")
         if isinstance(result, bytes | bytearray | memoryview):
             return bytes(result)
         if is_picture(result):
@@ -104,9 +118,9 @@ class Answers:
             ) from error
         return buffer.getvalue()
 
-    def _json(self, result: Any) -> bytes:
+    def _encoded(self, encode: Callable[[Any], T], result: Any) -> T:
         try:
-            return encode_json(result)
+            return encode(result)
         except (PydanticSerializationError, ValueError, TypeError, RecursionError) as error:
             raise AnswerError(
                 f"Cord {self.owner!r} returned {_shown(result)}, which cannot be sent as JSON: {error}. Return text, numbers, "
@@ -121,13 +135,21 @@ def encode_json(value: Any) -> bytes:
         PydanticSerializationError: no rule fits a part of the value.
     """
     try:
-        return to_json(value, by_alias=True, inf_nan_mode="null", fallback=_as_list)
+        return to_json(value, by_alias=True, inf_nan_mode="null", fallback=_as_plain)
     except PydanticSerializationError as error:
         if "surrogates not allowed" not in str(error):
             raise
         # Half a character pair is no UTF-8, but JSON can escape it.
-        plain = to_jsonable_python(value, by_alias=True, inf_nan_mode="null", fallback=_as_list)
-        return json.dumps(plain, separators=(",", ":")).encode()
+        return json.dumps(to_plain(value), separators=(",", ":")).encode()
+
+
+def to_plain(value: Any) -> Any:
+    """The same as dicts, lists, text, numbers and None.
+
+    Raises:
+        PydanticSerializationError: no rule fits a part of the value.
+    """
+    return to_jsonable_python(value, by_alias=True, inf_nan_mode="null", fallback=_as_plain)
 
 
 def is_json(content_type: str) -> bool:
@@ -141,10 +163,16 @@ def is_picture(value: Any) -> bool:
     return type(value).__module__.partition(".")[0] == "PIL" and hasattr(value, "save")
 
 
-def _as_list(value: Any) -> Any:
+def _as_plain(value: Any) -> Any:
     tolist = getattr(value, "tolist", None)
     if callable(tolist):
         return tolist()
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Collection):
+        return list(value)
+    if isinstance(value, PurePath):
+        return str(value)
     raise TypeError(f"no rule for {type(value).__module__}.{type(value).__qualname__}")
 
 
