@@ -1,10 +1,8 @@
 """One cord → one FastAPI route."""
 
-import contextlib
 import inspect
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fastapi.routing import APIRoute
@@ -19,19 +17,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from chutes.chute.cord import Cord
 from chutes.errors import DefinitionError, QueueFull
 from chutes.serve.annotations import usable
-from chutes.serve.answers import Answers, is_picture
-from chutes.serve.binding import FORM, REQUEST, RESPONSE, Binding, bind
-from chutes.serve.disconnects import ClientGone, Disconnects
+from chutes.serve.answers import Answers
+from chutes.serve.binding import Binding, bind
+from chutes.serve.calls import CordCall, runner
+from chutes.serve.disconnects import Disconnects
 from chutes.serve.exchange import exchange_of
 from chutes.serve.operations import describe
-from chutes.serve.streaming import is_stream, open_stream
 
 if TYPE_CHECKING:
     from chutes.serve.app import ServedChute
 
 __all__ = ["CordRoute", "add_cord_route"]
-
-_CLIENT_CLOSED_REQUEST = 499
 
 
 class CordRoute(APIRoute):
@@ -131,66 +127,10 @@ def _admitting(own: ASGIApp, served: "ServedChute", cord: Cord) -> ASGIApp:
     return admitted
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """One cord's way from what FastAPI read to a response."""
-
-    served: "ServedChute"
-    cord: Cord
-    binding: Binding
-    answers: Answers
-    run: Callable[..., Any]
-    cancels_call: bool
-    cancels_stream: bool
-
-    async def respond(self, values: dict[str, Any]) -> Response:
-        request: Request = values[REQUEST]
-        exchange = exchange_of(request.scope)
-        disconnects = exchange.disconnects
-        if disconnects is None:  # pragma: no cover - the route's own wrapper sets it
-            raise RuntimeError("The cord was reached without admission.")
-        if self.binding.in_form:
-            values[FORM] = await request.form()
-        positional, named = self.binding.arguments(values)
-        place = exchange.place = self.served.admission.enter()
-        try:
-            async with disconnects.cancelling():
-                await place.start()
-            async with disconnects.cancelling() if self.cancels_call else contextlib.nullcontext():
-                result = await self.run(*positional, **named)
-            if is_stream(result, asked=self.cord.stream):
-                return await self._stream(result, values[RESPONSE], disconnects)
-        except ClientGone:
-            self.served.meters.of(self.cord).cancelled += 1
-            self.served.logger.info(
-                "The client left %s %s before its answer.", self.cord.method, request.url.path
-            )
-            return Response(status_code=_CLIENT_CLOSED_REQUEST)
-        if is_picture(result):
-            # Compressing takes a while: the slot is kept, the loop is not.
-            return await self.served.threads.run(self.answers.respond, result, values[RESPONSE])
-        place.leave()
-        return self.answers.respond(result, values[RESPONSE])
-
-    async def _stream(self, result: Any, injected: Response, disconnects: Disconnects) -> Response:
-        content_type = self.cord.output_content_type
-        async with disconnects.cancelling() if self.cancels_stream else contextlib.nullcontext():
-            reply = await open_stream(
-                result,
-                content_type=None if content_type == "application/json" else content_type,
-                injected=injected,
-                threads=self.served.threads,
-                status_code=injected.status_code or self.answers.status_code,
-            )
-        reply.watch = disconnects if self.cancels_stream else None
-        reply.logger = self.served.logger
-        return reply
-
-
 def _endpoint(served: "ServedChute", cord: Cord, binding: Binding) -> Callable[..., Any]:
     """The function that FastAPI calls: its parameters are the binding's, its result is always a response."""
     policy = cord.on_disconnect or served.chute.config.on_disconnect
-    call = _Call(
+    call = CordCall(
         served=served,
         cord=cord,
         binding=binding,
@@ -201,7 +141,7 @@ def _endpoint(served: "ServedChute", cord: Cord, binding: Binding) -> Callable[.
             response_class=_own_response_class(served.app.router.default_response_class),
             status_code=cord.route_options.get("status_code") or 200,
         ),
-        run=_runner(served, cord),
+        run=runner(served, cord),
         cancels_call=policy == "cancel" or (policy is None and cord.stream),
         cancels_stream=policy != "finish",
     )
@@ -213,27 +153,6 @@ def _endpoint(served: "ServedChute", cord: Cord, binding: Binding) -> Callable[.
     endpoint.__module__ = cord.function.__module__
     endpoint.__signature__ = inspect.Signature(list(binding.parameters))  # type: ignore[attr-defined] # inspect's own protocol
     return endpoint
-
-
-def _runner(served: "ServedChute", cord: Cord) -> Callable[..., Any]:
-    """A coroutine function that calls the user's function in the way that its kind needs."""
-    function, chute = cord.function, served.chute
-
-    async def directly(*positional: Any, **named: Any) -> Any:
-        result = function(chute, *positional, **named)
-        return await result if inspect.isawaitable(result) else result
-
-    async def in_thread(*positional: Any, **named: Any) -> Any:
-        result = await served.threads.run(function, chute, *positional, **named)
-        return await result if inspect.isawaitable(result) else result
-
-    async def nowhere(*_positional: Any, **_named: Any) -> Any:
-        raise HTTPException(501, f"Cord {cord.name!r} is a passthrough, and these are not served yet.")
-
-    if cord.passthrough:
-        return nowhere
-    kinds = (inspect.iscoroutinefunction, inspect.isasyncgenfunction, inspect.isgeneratorfunction)
-    return directly if any(kind(function) for kind in kinds) else in_thread
 
 
 async def _wants_stream(scope: Scope, receive: Receive) -> tuple[bool, Receive]:

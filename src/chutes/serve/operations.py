@@ -24,7 +24,7 @@ from chutes.serve.annotations import usable
 from chutes.serve.answers import is_json
 from chutes.serve.binding import BODY_VERBS, Binding, read_hints
 
-__all__ = ["describe"]
+__all__ = ["describe", "stream_type"]
 
 _STREAMS = (AsyncIterator, AsyncGenerator, AsyncIterable, Iterator, Generator, Iterable)
 _EVENT_STREAM = "text/event-stream"
@@ -77,7 +77,7 @@ def describe(cord: Cord, binding: Binding, twin: Cord | None) -> dict[str, Any]:
 def _output(cord: Cord, hint: Any) -> tuple[dict[str, Any], Any]:
     """The content of a good answer: written out by hand, or a type that FastAPI describes."""
     if cord.stream:
-        return {_stream_type(cord, hint): {"schema": {}}}, None
+        return {stream_type(cord): {"schema": {}}}, None
     if not is_json(cord.output_content_type):
         text = cord.output_content_type.startswith("text/")
         schema = {"type": "string"} if text else {"type": "string", "format": "binary"}
@@ -94,9 +94,11 @@ def _output(cord: Cord, hint: Any) -> tuple[dict[str, Any], Any]:
     return {}, hint
 
 
-def _stream_type(cord: Cord, hint: Any) -> str:
+def stream_type(cord: Cord) -> str:
+    """The content type that a cord's stream is documented with: its own, else that of its return hint."""
     if cord.output_content_type != "application/json":
         return cord.output_content_type
+    hint = read_hints(cord.function, f"cord {cord.name!r}").get("return")
     origin, arguments = get_origin(hint), get_args(hint)
     item = arguments[0] if origin in _STREAMS and arguments else None
     if item is str:
@@ -105,9 +107,7 @@ def _stream_type(cord: Cord, hint: Any) -> str:
 
 
 def _merged(content: dict[str, Any], cord: Cord, twin: Cord) -> dict[str, Any]:
-    streaming = cord if cord.stream else twin
-    hint = read_hints(streaming.function, f"cord {streaming.name!r}").get("return")
-    return content | {_stream_type(streaming, hint): {"schema": {}}}
+    return content | {stream_type(cord if cord.stream else twin): {"schema": {}}}
 
 
 def _has_schema(hint: Any) -> bool:

@@ -21,7 +21,7 @@ __all__ = ["StreamAborted", "StreamReply", "framed_event", "is_stream", "open_st
 EVENT_STREAM = "text/event-stream"
 _JSON_LINES = ("application/jsonl", "application/x-ndjson", "application/ndjson", "application/json-lines")
 _NOTHING = object()
-_EVENT_FIELDS = ("data:", "event:", "id:", "retry:", ":")
+_EVENT_FIELDS = ("data:", "event:", "id:", "retry:")
 
 
 class StreamAborted(Exception):  # noqa: N818 - named for the condition
@@ -37,9 +37,24 @@ def is_stream(result: Any, *, asked: bool) -> bool:
 
 
 async def open_stream(
-    result: Any, *, content_type: str | None, injected: Response, threads: Threads, status_code: int
+    result: Any,
+    *,
+    content_type: str | None,
+    empty_type: str,
+    injected: Response,
+    threads: Threads,
+    status_code: int,
 ) -> "StreamReply":
-    """Take the first chunk, and with it the content type; an error until then is an ordinary one."""
+    """Take the first chunk, and with it the content type; an error until then is an ordinary one.
+
+    Args:
+        result: what the cord returned.
+        content_type: the stream's; None leaves it to the first chunk.
+        empty_type: the content type of a stream without chunks.
+        injected: its headers go into the answer.
+        threads: where a synchronous iterator makes its chunks.
+        status_code: the answer's.
+    """
     if isinstance(result, StreamingResponse):
         chunks: AsyncIterator[Any] = aiter(result.body_iterator)
         content_type, status_code = (
@@ -49,20 +64,18 @@ async def open_stream(
     else:
         chunks = result if isinstance(result, AsyncIterator) else threads.iterate(result)
     try:
-        first = await anext(chunks)
-    except StopAsyncIteration:
-        first = _NOTHING
+        first = await anext(chunks, _NOTHING)
+        found = empty_type if first is _NOTHING else _content_type_of(first)
+        reply = StreamReply(chunks, content_type=content_type or found, status_code=status_code)
+        if isinstance(result, StreamingResponse):
+            reply.take_over(result)
+        else:
+            reply.headers.raw.extend(injected.headers.raw)
+        if first is not _NOTHING:
+            reply.first = reply.encode(first)
     except BaseException:
         await _close(chunks)
         raise
-    reply = StreamReply(
-        chunks, first, content_type=content_type or _content_type_of(first), status_code=status_code
-    )
-    if isinstance(result, StreamingResponse):
-        reply.raw_headers = list(result.raw_headers)
-        reply.background = result.background
-    else:
-        reply.headers.raw.extend(injected.headers.raw)
     return reply
 
 
@@ -73,23 +86,30 @@ class StreamReply(Response):
     connection is cut. When the client leaves, the source is closed at once.
     """
 
-    def __init__(
-        self, chunks: AsyncIterator[Any], first: Any, *, content_type: str, status_code: int = 200
-    ) -> None:
+    def __init__(self, chunks: AsyncIterator[Any], *, content_type: str, status_code: int = 200) -> None:
         self.status_code = status_code
         self.background: BackgroundTask | None = None
         self.body = b""
         self.is_events = content_type.partition(";")[0].strip().lower() == EVENT_STREAM
         self.watch: Disconnects | None = None
         self.logger = logging.getLogger("chutes.serve")
-        self._encode = _encoder(content_type)
+        self.encode = _encoder(content_type)
+        self.first = b""
         self._chunks = chunks
-        self._first = first
         self.media_type = content_type
         self.init_headers(
             {"cache-control": "no-cache", "x-accel-buffering": "no"} if self.is_events else None
         )
         del self.headers["content-length"]
+
+    def take_over(self, response: StreamingResponse) -> None:
+        """Send what the author of a Starlette response wrote: its headers, and text without any framing."""
+        encode = self.encode
+        self.raw_headers = list(response.raw_headers)
+        self.background = response.background
+        self.encode = lambda chunk: (
+            chunk.encode(response.charset) if isinstance(chunk, str) else encode(chunk)
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send every chunk as it comes; close the source in any case."""
@@ -109,11 +129,9 @@ class StreamReply(Response):
     async def _send_all(self, scope: Scope, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         try:
-            if self._first is not _NOTHING:
-                await self._send_chunk(self._first, send)
-                self._first = None
-                async for chunk in self._chunks:
-                    await self._send_chunk(chunk, send)
+            await self._send_chunk(self.first, send)
+            async for chunk in self._chunks:
+                await self._send_chunk(self.encode(chunk), send)
         except Exception as error:
             log_failure(self.logger, f"The stream of {scope['method']} {scope['path']} failed", error)
             if not self.is_events:
@@ -123,8 +141,7 @@ class StreamReply(Response):
                 raise
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _send_chunk(self, chunk: Any, send: Send) -> None:
-        body = self._encode(chunk)
+    async def _send_chunk(self, body: bytes, send: Send) -> None:
         if body:
             await send({"type": "http.response.body", "body": body, "more_body": True})
 
@@ -134,7 +151,9 @@ def framed_event(text: str) -> str:
 
     The format is that of the HTML standard, section 9.2 (server-sent events).
     """
-    if text.startswith(_EVENT_FIELDS) and text.endswith("\n"):
+    # A lone ":" may be an empty comment, but a language model says it too.
+    is_comment = text.startswith(":") and text.endswith("\n\n") and text.strip() != ":"
+    if is_comment or (text.startswith(_EVENT_FIELDS) and text.endswith("\n")):
         return text
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     return "".join(f"data: {line}\n" for line in lines) + "\n"
