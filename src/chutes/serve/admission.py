@@ -91,11 +91,17 @@ class Admission:
         finally:
             place.leave()
 
-    async def acquire(self) -> float:
-        """Wait for a slot behind those that wait already; returns the moment at which it was taken."""
+    def acquire_at_once(self) -> float | None:
+        """The moment at which a free slot was taken; None when there is none, or others wait for it."""
         if self.running < self.concurrency and not self._waiting:
             self.running += 1
             return self._clock()
+        return None
+
+    async def acquire(self) -> float:
+        """Wait for a slot behind those that wait already; returns the moment at which it was taken."""
+        if (since := self.acquire_at_once()) is not None:
+            return since
         turn = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
         try:
@@ -139,6 +145,14 @@ class Place:
     def active(self) -> bool:
         """Whether the call has a slot now."""
         return self._since is not None and not self._left
+
+    def start_at_once(self) -> bool:
+        """Take a slot if one is free and nobody waits for it."""
+        self._since = self._admission.acquire_at_once()
+        if self._since is None:
+            return False
+        current_place.set(self)
+        return True
 
     async def start(self) -> None:
         """Wait for a slot, in order of arrival here."""

@@ -22,7 +22,7 @@ from chutes.serve.binding import Binding, bind
 from chutes.serve.calls import CordCall, runner
 from chutes.serve.disconnects import Disconnects
 from chutes.serve.exchange import exchange_of
-from chutes.serve.operations import describe
+from chutes.serve.operations import describe, stream_type
 
 if TYPE_CHECKING:
     from chutes.serve.app import ServedChute
@@ -144,6 +144,7 @@ def _endpoint(served: "ServedChute", cord: Cord, binding: Binding) -> Callable[.
         run=runner(served, cord),
         cancels_call=policy == "cancel" or (policy is None and cord.stream),
         cancels_stream=policy != "finish",
+        empty_type=stream_type(cord),
     )
 
     async def endpoint(**values: Any) -> Response:

@@ -24,11 +24,20 @@ class Disconnects:
         receive: the server's own.
     """
 
+    __slots__ = ("_ahead", "_lock", "_receive", "gone")
+
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
         self._ahead: deque[Message] = deque()
-        self._reading = asyncio.Lock()
+        self._lock: asyncio.Lock | None = None
         self.gone = False
+
+    @property
+    def _reading(self) -> asyncio.Lock:
+        # Made when it is needed: most requests never read ahead.
+        if self._lock is None:
+            self._lock = asyncio.Lock()
+        return self._lock
 
     async def receive(self) -> Message:
         """The next message: those read ahead first."""
