@@ -2,14 +2,12 @@
 
 import dataclasses
 import itertools
-import json
 import threading
 from collections.abc import AsyncIterator
 
-import httpx2
 import numpy as np
 import pytest
-from fastapi import BackgroundTasks, HTTPException, Response
+from fastapi import BackgroundTasks, Response
 from fastapi.responses import FileResponse, StreamingResponse
 from fastapi.sse import ServerSentEvent
 from pydantic import BaseModel
@@ -295,88 +293,6 @@ def test_arguments_are_validated_before_the_stream_begins():
     with serving(run, stream=True) as client:
         assert client.post("/run", json={"count": "x"}).status_code == 422
         assert client.post("/run", json={"count": 2}).text == 'data: {"n":0}\n\ndata: {"n":1}\n\n'
-
-
-def failing(chunks, error):
-    async def run(self):
-        for chunk in chunks:
-            yield chunk
-        raise error
-
-    return run
-
-
-def failing_in_a_thread(chunks, error):
-    def run(self):
-        yield from chunks
-        raise error
-
-    return run
-
-
-@pytest.mark.parametrize("source", [failing, failing_in_a_thread])
-def test_an_error_before_the_first_chunk_is_an_ordinary_one(source, caplog):
-    response = answer_of(source([], ValueError("secret")))
-    assert (response.status_code, response.json()["detail"]) == (500, "Internal Server Error")
-    assert "secret" not in response.text
-    assert "ValueError: secret" in caplog.text
-    response = answer_of(source([], HTTPException(418, "no tea", headers={"X-A": "1"})))
-    assert (response.status_code, response.json(), response.headers["X-A"]) == (
-        418,
-        {"detail": "no tea"},
-        "1",
-    )
-
-
-@pytest.mark.parametrize("source", [failing, failing_in_a_thread])
-def test_an_error_among_events_is_an_event_and_then_the_end(source, caplog):
-    with serving(source([{"n": 1}], ValueError("secret")), stream=True) as client:
-        response = client.post("/run", headers={"X-Request-ID": "r-1"})
-    first, second, rest = response.text.split("\n\n")
-    assert (first, rest) == ('data: {"n":1}', "")
-    kind, data = second.split("\n")
-    assert kind == "event: error"
-    assert json.loads(data.removeprefix("data: ")) == {"detail": "Internal Server Error", "request_id": "r-1"}
-    assert caplog.text.count("ValueError: secret") == 2, "the summary, and the last line of one traceback"
-
-
-def test_an_http_exception_among_events_shows_its_detail():
-    response = answer_of(failing([{"n": 1}], HTTPException(429, "slow down")))
-    data = json.loads(response.text.split("event: error\ndata: ")[1])
-    assert (data["detail"], data["status"]) == ("slow down", 429)
-
-
-def test_a_chunk_that_nothing_can_encode_is_an_error_of_the_stream(caplog):
-    assert "event: error" in answer_of(from_async_generator([{"n": 1}, object()])).text
-    assert "no rule for builtins.object" in caplog.text
-
-
-def test_a_first_chunk_that_nothing_can_encode_is_an_ordinary_error():
-    assert answer_of(from_async_generator([object()])).status_code == 500
-
-
-@pytest.mark.parametrize("source", [failing, failing_in_a_thread])
-@pytest.mark.parametrize("chunk", ["text", b"bytes"])
-def test_an_error_in_any_other_stream_breaks_it_off(source, chunk, caplog):
-    parts = []
-    with (
-        serving(source([chunk], ValueError("secret")), stream=True) as client,
-        pytest.raises(httpx2.RemoteProtocolError) as caught,
-        client.stream("POST", "/run") as response,
-    ):
-        parts.extend(response.iter_raw())
-    assert parts == [chunk if isinstance(chunk, bytes) else chunk.encode()]
-    assert isinstance(caught.value.__cause__, ValueError)
-    assert caplog.text.count("The stream of POST /run failed: ValueError: secret") == 1
-
-
-def test_an_error_in_a_streaming_response_of_events_is_an_event():
-    async def run(self):
-        return StreamingResponse(
-            failing([b"data: 1\n\n"], ValueError("x"))(self), media_type="text/event-stream"
-        )
-
-    assert answer_of(run).text.startswith("data: 1\n\nevent: error\n")
 
 
 @pytest.mark.parametrize("first", ["plain", "stream"])
