@@ -144,6 +144,16 @@ def test_a_misspelt_attribute_is_told(project):
         load_chute("app:chut")
 
 
+def test_an_attribute_like_no_other_gets_the_list_of_chutes(project):
+    project.write("app.py", chute="speech")
+    project.write("empty.py", chute=None)
+
+    with pytest.raises(LoadError, match=r"app\.py has no 'x'\. Its chutes: speech\."):
+        load_chute("app:x")
+    with pytest.raises(LoadError, match=r"empty\.py has no 'x'\. It has no chute at all\."):
+        load_chute("empty:x")
+
+
 @pytest.mark.parametrize(
     ("source", "text"),
     [

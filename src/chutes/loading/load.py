@@ -156,8 +156,9 @@ def _named(place: Place, module: ModuleType) -> tuple[str, Chute]:
         try:
             value = getattr(value, part)
         except AttributeError:
-            candidates = _chutes(module) or [name for name in vars(module) if not name.startswith("_")]
-            near = did_you_mean(str(place.attribute), candidates)
+            known = list(_chutes(module))
+            near = did_you_mean(str(place.attribute), known)
+            near = near or (f" Its chutes: {', '.join(known)}." if known else " It has no chute at all.")
             raise LoadError(f"{readable(place.file)} has no {place.attribute!r}.{near}") from None
     chute = _unpacked(value)
     if chute is None:
