@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Lifecycle", "State"]
 
+_LAST_TASKS_SECONDS = 2.0
+
 
 class State(Enum):
     """Where a chute stands."""
@@ -169,9 +171,10 @@ class Lifecycle:
                 self._keep(task)
 
     def _keep(self, task: asyncio.Task[Any]) -> None:
-        if task.done():
+        # asyncio's own mark of an error that nobody has asked for: one that the hook awaited is its business.
+        if task.done() and not getattr(task, "_log_traceback", False):
             return
-        name = getattr(task.get_coro(), "__name__", None) or task.get_name()
+        name = _name(task)
         self._tasks.add(task)
         task.add_done_callback(lambda ended: self._ended(name, ended))
 
@@ -189,4 +192,13 @@ class Lifecycle:
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        # One that swallows its cancellation would hold the process for ever.
+        _, left = await asyncio.wait(tasks, timeout=_LAST_TASKS_SECONDS) if tasks else ((), ())
+        for task in left:
+            self._logger.warning("The background task %r goes on though it was cancelled.", _name(task))
+
+
+def _name(task: asyncio.Task[Any]) -> str:
+    """The name that its author gave, else that of its coroutine function."""
+    given = task.get_name()
+    return given if not given.startswith("Task-") else getattr(task.get_coro(), "__name__", given)
