@@ -83,8 +83,10 @@ def test_middleware_that_comes_after_the_start_is_refused(chute):
     async def run(self):
         self.app.add_middleware(CORSMiddleware)
 
-    with TestClient(chute, raise_errors=True) as client, pytest.raises(RuntimeError, match="middleware"):
-        client.post("/run")
+    with TestClient(chute, raise_errors=True) as client:
+        client.get("/any")
+        with pytest.raises(RuntimeError, match="middleware"):
+            client.post("/run")
 
 
 def test_the_lifespan_of_the_app_runs_inside_the_hooks_and_its_state_reaches_requests():
