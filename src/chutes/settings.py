@@ -20,6 +20,7 @@ LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 VARIABLES = (
     "CHUTES_API_KEY",
     "CHUTES_API_KEYS",
+    "CHUTES_FAST_PATH",
     "CHUTES_HOME",
     "CHUTES_HOST",
     "CHUTES_LISTEN_FD",
@@ -42,6 +43,7 @@ class Settings:
         api_key: `CHUTES_API_KEY`: the key that a client sends.
         log_format: `CHUTES_LOG_FORMAT`; "auto" is human on a terminal and JSON elsewhere.
         log_level: `CHUTES_LOG_LEVEL`, None when unset.
+        fast_path: `CHUTES_FAST_PATH`; "off" has FastAPI itself answer every cord.
         home: `CHUTES_HOME`, the folder for what outlives a process; default `~/.chutes`.
         host: `CHUTES_HOST`, the address to bind, None when unset.
         port: `CHUTES_PORT`, 0 to 65535, None when unset.
@@ -54,6 +56,7 @@ class Settings:
     api_key: str = field(default="", repr=False)
     log_format: LogFormat = "auto"
     log_level: str | None = None
+    fast_path: bool = True
     home: Path = Path(".chutes")
     host: str | None = None
     port: int | None = None
@@ -74,6 +77,7 @@ class Settings:
             api_key=env.get("CHUTES_API_KEY", ""),
             log_format=_log_format(env.get("CHUTES_LOG_FORMAT", "")),
             log_level=_log_level(env.get("CHUTES_LOG_LEVEL", "")),
+            fast_path=_switch("CHUTES_FAST_PATH", env.get("CHUTES_FAST_PATH", "")),
             home=_home(env.get("CHUTES_HOME", "")),
             host=env.get("CHUTES_HOST", "").strip() or None,
             port=_port(env.get("CHUTES_PORT", "")),
@@ -124,6 +128,13 @@ def _log_format(text: str) -> LogFormat:
         if folded == known:
             return cast("LogFormat", known)
     raise SettingsError(f"Invalid CHUTES_LOG_FORMAT {text!r}. Write one of {', '.join(get_args(LogFormat))}.")
+
+
+def _switch(variable: str, text: str) -> bool:
+    folded = text.strip().lower() or "on"
+    if folded not in ("on", "off"):
+        raise SettingsError(f"Invalid {variable} {text!r}. Write on or off.")
+    return folded == "on"
 
 
 def _log_level(text: str) -> str | None:

@@ -93,7 +93,6 @@ async def test_past_the_queue_503_with_retry_after_is_sent_before_the_body_is_re
     assert gate.most == 2
 
 
-@pytest.mark.xfail(reason="the body is read to choose between the two before admission is asked", strict=True)
 async def test_two_cords_on_one_path_refuse_before_the_body_is_read_too():
     gate = Gate(concurrency=1, max_queue=0)
 

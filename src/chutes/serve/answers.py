@@ -61,23 +61,36 @@ class Answers:
     def _plain(self, result: Any, status_code: int) -> Response:
         if not is_body_allowed_for_status_code(status_code):
             return Response(status_code=status_code)
+        if is_json(self.content_type) and self.response_class is None:
+            return Response(self.json_body(result), status_code=status_code, media_type=self.content_type)
         if self.schema is not None:
-            result = self._checked(self.schema, result)
+            value = self._checked(self.schema, result)
+            result = self.schema.dump_python(value, mode="json", by_alias=True, fallback=_as_plain)
         if is_json(self.content_type) and self.response_class is not None:
             return self.response_class(self._encoded(to_plain, result), status_code=status_code)
-        if not is_json(self.content_type):
-            encoded = self._raw(result)
-            if encoded is not None:
-                return Response(encoded, status_code=status_code, media_type=self.content_type)
-        media_type = self.content_type if is_json(self.content_type) else "application/json"
-        return Response(self._encoded(encode_json, result), status_code=status_code, media_type=media_type)
+        encoded = self._raw(result)
+        if encoded is not None:
+            return Response(encoded, status_code=status_code, media_type=self.content_type)
+        body = self._encoded(encode_json, result)
+        return Response(body, status_code=status_code, media_type="application/json")
+
+    def json_body(self, result: Any) -> bytes:
+        """The JSON text of a plain result, validated and serialised by the output schema if there is one.
+
+        Raises:
+            AnswerError: the result breaks the output schema, or nothing can encode it.
+        """
+        schema = self.schema
+        if schema is None:
+            return self._encoded(encode_json, result)
+        value = self._checked(schema, result)
+        return self._encoded(lambda checked: _schema_json(schema, checked), value)
 
     def _checked(self, schema: TypeAdapter[Any], result: Any) -> Any:
         try:
-            value = schema.validate_python(result, from_attributes=True)
+            return schema.validator.validate_python(result, from_attributes=True)
         except ValidationError as error:
-            value = self._checked_as_plain(schema, result, error)
-        return schema.dump_python(value, mode="json", by_alias=True, fallback=_as_plain)
+            return self._checked_as_plain(schema, result, error)
 
     def _checked_as_plain(self, schema: TypeAdapter[Any], result: Any, misfit: ValidationError) -> Any:
         """Try once more with arrays as lists: pydantic itself takes no array for a list."""
@@ -141,6 +154,16 @@ def encode_json(value: Any) -> bytes:
             raise
         # Half a character pair is no UTF-8, but JSON can escape it.
         return json.dumps(to_plain(value), separators=(",", ":")).encode()
+
+
+def _schema_json(schema: TypeAdapter[Any], value: Any) -> bytes:
+    try:
+        return schema.serializer.to_json(value, by_alias=True, fallback=_as_plain)
+    except PydanticSerializationError as error:
+        if "surrogates not allowed" not in str(error):
+            raise
+        plain = schema.dump_python(value, mode="json", by_alias=True, fallback=_as_plain)
+        return json.dumps(plain, separators=(",", ":")).encode()
 
 
 def to_plain(value: Any) -> Any:

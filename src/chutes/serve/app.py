@@ -1,7 +1,7 @@
 """A chute → its FastAPI application and everything that runs around it."""
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from http import HTTPStatus
 from typing import Any
@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from fastapi.encoders import jsonable_encoder
 from fastapi.exception_handlers import request_validation_exception_handler
 from fastapi.exceptions import RequestValidationError
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
@@ -24,6 +25,8 @@ from chutes.serve.auth import KeyRing
 from chutes.serve.cords import add_cord_route
 from chutes.serve.entry import Entry
 from chutes.serve.exchange import exchange_of
+from chutes.serve.fast import is_tested_version
+from chutes.serve.gate import Gate, Rejoin
 from chutes.serve.health import Health
 from chutes.serve.lifecycle import Lifecycle
 from chutes.serve.metrics import Meters
@@ -45,7 +48,16 @@ class ChuteApp(FastAPI):
         self.served.place_built_ins()
         if not self.debug and HTTPStatus.INTERNAL_SERVER_ERROR not in self.exception_handlers:
             self.exception_handlers.setdefault(Exception, _internal_error)
-        return super().build_middleware_stack()
+        if not self.served.takes_short_way:
+            return super().build_middleware_stack()
+        router, users = self.router, list(self.user_middleware)
+        # The last middleware is the one next to FastAPI's handling of exceptions.
+        self.user_middleware.append(Middleware(Gate, routes=lambda: router.routes, router=router))
+        self.router = Rejoin(router)  # type: ignore[assignment] # the stack needs of it only that it is an application
+        try:
+            return super().build_middleware_stack()
+        finally:
+            self.router, self.user_middleware = router, users
 
     def add_middleware(self, *arguments: Any, **options: Any) -> None:
         """Add middleware, also from within a startup hook.
@@ -74,11 +86,14 @@ class ServedChute:
         # Hooks and health checks take no thread from the cords.
         own_threads = Threads(1, name=f"{self.threads.name}-hooks")
         self.meters = Meters(self.admission)
+        self.takes_short_way = settings.fast_path and is_tested_version()
+        self.gate = Gate(self.app, routes=lambda: self.app.router.routes, router=self.app.router)
         self.lifecycle = Lifecycle(
             chute,
             startup=definition.ordered_startup,
             shutdown=definition.ordered_shutdown,
             application=self._lifespan,
+            setting=self._remember_additions,
             threads=own_threads,
         )
         self.health = Health(chute, self.lifecycle, own_threads)
@@ -125,10 +140,26 @@ class ServedChute:
         self._built_ins = [route for route in candidates if getattr(route, "path", None) not in taken]
         routes[:] = [*self._built_ins, *users]
 
+    def _remember_additions(self) -> Callable[[], None]:
+        """What the hooks add to the application belongs to one start: the next start adds it anew."""
+        app = self.app
+        routes, middleware, handlers = (
+            list(app.router.routes),
+            list(app.user_middleware),
+            dict(app.exception_handlers),
+        )
+
+        def forget() -> None:
+            app.router.routes[:], app.user_middleware[:] = routes, middleware
+            app.exception_handlers = handlers
+            app.middleware_stack = app.openapi_schema = None
+
+        return forget
+
     @asynccontextmanager
     async def _lifespan(self) -> AsyncIterator[dict[str, Any]]:
         # What the hooks added to the application must be in its middleware stack: it is built anew.
-        self.app.middleware_stack = None
+        self.app.middleware_stack = self.app.build_middleware_stack()
         async with self.app.router.lifespan_context(self.app) as state:
             yield dict(state or {})
         self.threads.shutdown()

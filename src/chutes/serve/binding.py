@@ -63,6 +63,8 @@ class Binding:
         collect: for each of the function's parameters, how its value comes from what FastAPI read.
         positional: names of those that can only be given by position, in order.
         in_form: the values come from a form, which is parsed before they are collected.
+        takes_request: the request itself is one of the values.
+        takes_response: the response is one of the values, for its headers and status.
         openapi: what must be added to the operation's OpenAPI by hand.
     """
 
@@ -70,6 +72,8 @@ class Binding:
     collect: Mapping[str, Collect]
     positional: tuple[str, ...]
     in_form: bool
+    takes_request: bool
+    takes_response: bool
     openapi: Mapping[str, Any]
 
     def arguments(self, values: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
@@ -137,11 +141,14 @@ class _Binder:
         self.parameters: dict[str, inspect.Parameter] = {}
         self.collect: dict[str, Collect] = {}
         self.openapi: dict[str, Any] = {}
+        self.taken: set[str] = set()
 
     def bind(self) -> Binding:
         for parameter in self.explicit:
             shared = _shared_name(parameter)
-            if shared is None:
+            if shared is not None:
+                self.taken.add(shared)
+            else:
                 self._read(parameter.name, parameter.annotation, parameter.default)
             self.collect[parameter.name] = _value_of(shared or parameter.name)
         if self.plain:
@@ -153,6 +160,8 @@ class _Binder:
             collect=self.collect,
             positional=self.positional,
             in_form=self.in_form,
+            takes_request=REQUEST in self.taken,
+            takes_response=RESPONSE in self.taken,
             openapi=self.openapi,
         )
 
@@ -202,6 +211,7 @@ class _Binder:
         """All of the query, or all fields of the form, as one dict; a repeated name has a list."""
         adapter = TypeAdapter(dict[str, Any] if annotation in (dict, typing.Mapping) else annotation)
         place = "body" if self.in_form else "query"
+        self.taken.add(REQUEST)
         if place == "query":
             schema = {"type": "object", "additionalProperties": True}
             self.openapi["parameters"] = [
@@ -226,6 +236,7 @@ class _Binder:
     def _read_spread(self, name: str, annotation: Any, default: Any) -> Collect:
         """Each field of a model is read by its own name; the model is put together afterwards."""
         inner, optional = without_none(annotation)
+        self.taken.add(REQUEST)
         place = "body" if self.in_form else "query"
         optional = optional or default is not _EMPTY
         sources = {}

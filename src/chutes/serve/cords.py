@@ -22,6 +22,7 @@ from chutes.serve.binding import Binding, bind
 from chutes.serve.calls import CordCall, runner
 from chutes.serve.disconnects import Disconnects
 from chutes.serve.exchange import exchange_of
+from chutes.serve.fast import FastCord, fast_cord
 from chutes.serve.operations import describe, stream_type
 
 if TYPE_CHECKING:
@@ -35,17 +36,20 @@ class CordRoute(APIRoute):
 
     cord: Cord
     twin: "CordRoute | None" = None
+    fast: FastCord | None = None
     _siblings: list[BaseRoute]
 
-    def serve(self, served: "ServedChute", cord: Cord) -> None:
+    def serve(self, served: "ServedChute", call: CordCall) -> None:
         """Put the choice between two cords on one path, and admission, in front of FastAPI's own handler."""
-        self.cord = cord
+        cord = self.cord = call.cord
+        self.fast = fast_cord(self, call) if served.takes_short_way else None
         own = _admitting(self.app, served, cord)
 
         async def choose(scope: Scope, receive: Receive, send: Send) -> None:
             if self.twin is None:
                 await own(scope, receive, send)
                 return
+            _refuse_when_full(served, cord)
             wants_stream, replay = await _wants_stream(scope, receive)
             chosen = own if wants_stream == cord.stream else self.twin.app
             await chosen(scope, replay, send)
@@ -74,9 +78,10 @@ def add_cord_route(served: "ServedChute", cord: Cord) -> None:
     )
     try:
         binding = bind(cord, frozenset(compile_path(cord.path)[2]))
+        call = _call(served, cord, binding)
         router.add_api_route(
             cord.path,
-            _endpoint(served, cord, binding),
+            _endpoint(call),
             methods=[cord.method],
             name=cord.name,
             route_class_override=CordRoute,
@@ -92,7 +97,7 @@ def add_cord_route(served: "ServedChute", cord: Cord) -> None:
         route, CordRoute
     ):  # pragma: no cover - guards against a FastAPI that adds routes elsewhere
         raise DefinitionError(f"FastAPI made no route of ours for cord {cord.name!r}.")
-    route.serve(served, cord)
+    route.serve(served, call)
     if twin is not None:
         _pair(served, twin, route)
 
@@ -114,8 +119,8 @@ def _admitting(own: ASGIApp, served: "ServedChute", cord: Cord) -> ASGIApp:
         exchange = exchange_of(scope)
         exchange.meter = meter
         exchange.disconnects = Disconnects(receive)
+        _refuse_when_full(served, cord)
         try:
-            served.admission.check()
             await own(scope, exchange.disconnects.receive, send)
         except QueueFull as full:
             meter.refused += 1
@@ -127,10 +132,9 @@ def _admitting(own: ASGIApp, served: "ServedChute", cord: Cord) -> ASGIApp:
     return admitted
 
 
-def _endpoint(served: "ServedChute", cord: Cord, binding: Binding) -> Callable[..., Any]:
-    """The function that FastAPI calls: its parameters are the binding's, its result is always a response."""
+def _call(served: "ServedChute", cord: Cord, binding: Binding) -> CordCall:
     policy = cord.on_disconnect or served.chute.config.on_disconnect
-    call = CordCall(
+    return CordCall(
         served=served,
         cord=cord,
         binding=binding,
@@ -147,13 +151,26 @@ def _endpoint(served: "ServedChute", cord: Cord, binding: Binding) -> Callable[.
         empty_type=stream_type(cord),
     )
 
+
+def _endpoint(call: CordCall) -> Callable[..., Any]:
+    """The function that FastAPI calls: its parameters are the binding's, its result is always a response."""
+
     async def endpoint(**values: Any) -> Response:
         return await call.respond(values)
 
-    endpoint.__name__ = cord.name
-    endpoint.__module__ = cord.function.__module__
-    endpoint.__signature__ = inspect.Signature(list(binding.parameters))  # type: ignore[attr-defined] # inspect's own protocol
+    endpoint.__name__ = call.cord.name
+    endpoint.__module__ = call.cord.function.__module__
+    endpoint.__signature__ = inspect.Signature(list(call.binding.parameters))  # type: ignore[attr-defined] # inspect's own protocol
     return endpoint
+
+
+def _refuse_when_full(served: "ServedChute", cord: Cord) -> None:
+    """Refuse a call before its body is read."""
+    try:
+        served.admission.check()
+    except QueueFull as full:
+        served.meters.of(cord).refused += 1
+        raise HTTPException(full.status, full.detail, full.headers) from None
 
 
 async def _wants_stream(scope: Scope, receive: Receive) -> tuple[bool, Receive]:

@@ -1,10 +1,12 @@
 """The chute's ASGI entry: request ids, probes, keys, the body limit and the last word on errors."""
 
+import asyncio
 import logging
 import re
 import time
 import uuid
 from collections.abc import Iterable
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from starlette.middleware.cors import CORSMiddleware
@@ -27,6 +29,7 @@ __all__ = ["Entry", "Unauthorized"]
 
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 _PROBES = ("/livez", "/readyz", "/health")
+_RETRY = {"Retry-After": "1"}
 
 
 class Unauthorized(RequestError):  # noqa: N818 - named for the condition
@@ -65,11 +68,20 @@ class Entry:
         try:
             if not await self._probe(scope, tracked):
                 self._admit(scope)
-                await self._served.app(scope, limited(scope, receive, self._limit), tracked)
+                receive = limited(scope, receive, self._limit)
+                # Without middleware of the user's own nothing stands between here and the cord.
+                direct = self._served.takes_short_way and not self._served.app.user_middleware
+                await (self._served.gate if direct else self._served.app)(scope, receive, tracked)
         except RequestError as error:
             await _send_error(tracked, error)
         except StreamAborted:
             raise
+        except asyncio.CancelledError as error:
+            self._cut_off(scope, error)
+            if exchange.status:
+                raise StreamAborted from error
+            text = "The chute stopped before this call was done."
+            await _send_error(tracked, RequestError(text), exchange.request_id)
         except Exception as error:
             self._log(scope, error)
             if not exchange.status:
@@ -99,6 +111,9 @@ class Entry:
         except RequestError as error:
             await receive()
             await _refuse_socket(scope, tracked, error)
+        except asyncio.CancelledError as error:
+            self._cut_off(scope, error)
+            raise StreamAborted from error
         except Exception as error:
             self._log(scope, error)
             if wants_errors(scope):
@@ -115,7 +130,8 @@ class Entry:
         if path == "/livez":
             await _send_json(send, 200, {"status": "alive"})
         elif path == "/readyz":
-            await _send_json(send, *self._served.health.ready())
+            status, body = self._served.health.ready()
+            await _send_json(send, status, body, None if status == HTTPStatus.OK else _RETRY)
         else:
             return await self._health(scope, send)
         return True
@@ -127,14 +143,14 @@ class Entry:
         status, body = await self._served.health.report()
         if self._keys and not self._keys.admits(scope["headers"]):
             body = {"status": body.get("status", "unhealthy")}
-        await _send_json(send, status, body)
+        await _send_json(send, status, body, None if status == HTTPStatus.OK else _RETRY)
         return True
 
     def _admit(self, scope: Scope) -> None:
         """Refuse what comes before the start, after the end, without a key, or too large."""
         lifecycle = self._served.lifecycle
         if not lifecycle.accepts and (lifecycle.state is not State.NEW or lifecycle.has_hooks):
-            raise NotReady(_not_ready_text(lifecycle.state), {"Retry-After": "1"})
+            raise NotReady(_not_ready_text(lifecycle.state), _RETRY)
         if self._keys and not self._keys.admits(scope["headers"]) and not self._is_preflight(scope):
             raise Unauthorized(
                 "This chute needs an API key. Send it as 'Authorization: Bearer <key>' or 'X-API-Key: <key>'.",
@@ -165,6 +181,12 @@ class Entry:
             await send(message)
 
         return tracked
+
+    def _cut_off(self, scope: Scope, error: asyncio.CancelledError) -> None:
+        """Log that the end of the grace period ended a call; cancelled by anybody else, it is the server's business."""
+        if self._served.lifecycle.state not in (State.DRAINING, State.STOPPED):
+            raise error
+        self._served.logger.warning("%s was cut off: it outlasted shutdown_grace.", scope["path"])
 
     def _log(self, scope: Scope, error: Exception) -> None:
         verb = scope.get("method", "WEBSOCKET")

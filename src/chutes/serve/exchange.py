@@ -19,12 +19,13 @@ _KEY = "chutes.exchange"
 class Exchange:
     """One request and its answer so far; every layer between the server and the cord sees the same one."""
 
-    __slots__ = ("complete", "disconnects", "meter", "place", "request_id", "since", "status")
+    __slots__ = ("answering", "complete", "disconnects", "meter", "place", "request_id", "since", "status")
 
     def __init__(self, request_id: str) -> None:
         self.request_id = request_id
         self.since = time.perf_counter()
         self.status = 0
+        self.answering = False
         self.complete = False
         self.meter: CordMeter | None = None
         self.place: Place | None = None

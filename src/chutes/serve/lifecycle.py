@@ -41,6 +41,7 @@ class Lifecycle:
         startup: the startup hooks in order, asked for when they are about to run.
         shutdown: the shutdown hooks in order, likewise.
         application: the lifespan of the FastAPI application; it is inside the hooks.
+        setting: called before the hooks; what it returns undoes what they changed, after the last of them.
         threads: where synchronous hooks run.
     """
 
@@ -51,15 +52,19 @@ class Lifecycle:
         startup: Callable[[], Iterable[Hook]],
         shutdown: Callable[[], Iterable[Hook]],
         application: Callable[[], contextlib.AbstractAsyncContextManager[Mapping[str, Any]]],
+        setting: Callable[[], Callable[[], None]],
         threads: Threads,
     ) -> None:
         self.state = State.NEW
+        self.starts = 0
         self.crashed: dict[str, str] = {}
         self.values: dict[str, Any] = {}
         self._chute = chute
         self._startup = startup
         self._shutdown = shutdown
         self._application = application
+        self._setting = setting
+        self._undo: Callable[[], None] = _nothing
         self._threads = threads
         self._tasks: set[asyncio.Task[Any]] = set()
         self._open = contextlib.AsyncExitStack()
@@ -82,7 +87,9 @@ class Lifecycle:
             StartupError: a hook failed; its exception is the cause. What had started is stopped again.
         """
         self.state = State.STARTING
+        self.starts += 1
         self.crashed.clear()
+        self._undo = self._setting()
         hook: Hook | None = None
         try:
             with self._watching_tasks():
@@ -94,6 +101,7 @@ class Lifecycle:
             self.state = State.FAILED
             await self._cancel_tasks()
             self._threads.shutdown()
+            self._undo()
             if not isinstance(error, Exception):
                 raise
             where = f"The startup hook {hook.name!r}" if hook else "The application's lifespan"
@@ -124,6 +132,7 @@ class Lifecycle:
                 self._logger.exception("The shutdown hook %r failed.", hook.name)
         await self._cancel_tasks()
         self._threads.shutdown()
+        self._undo()
 
     async def lifespan(self, _scope: Scope, receive: Receive, send: Send) -> None:
         """Speak ASGI's lifespan protocol with a server that is not ours."""
@@ -202,3 +211,7 @@ def _name(task: asyncio.Task[Any]) -> str:
     """The name that its author gave, else that of its coroutine function."""
     given = task.get_name()
     return given if not given.startswith("Task-") else getattr(task.get_coro(), "__name__", given)
+
+
+def _nothing() -> None:
+    """What there is to undo before the first start."""
