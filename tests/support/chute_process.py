@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx2
 
-SECONDS = 60
+SECONDS = 30
 RUN = ("-m", "chutes", "run")
 
 

@@ -10,7 +10,9 @@ import typer
 from chutes.chute.chute import Chute, definition_of
 from chutes.cli.arguments import Reference
 from chutes.cli.debugging import Debug
+from chutes.errors import StartupError
 from chutes.loading import load_chute, locate
+from chutes.serve.ending import leave_threads_behind
 from chutes.serve.logs import configure_logging
 from chutes.serve.reload import serve_with_reload, this_program
 from chutes.serve.server import ServerOptions, serve
@@ -85,8 +87,18 @@ def run(
         chute = load_chute(reference)
         if drain_delay is not None:
             _set_drain_delay(chute, drain_delay)
-        code = serve(chute, options, settings)
+        code = _serve(chute, options, settings)
     raise typer.Exit(code)
+
+
+def _serve(chute: Chute, options: ServerOptions, settings: Settings) -> int:
+    try:
+        code = serve(chute, options, settings)
+    except StartupError:
+        leave_threads_behind(1)
+        raise
+    leave_threads_behind(code)
+    return code
 
 
 def _options(settings: Settings, host: str | None, port: int | None, log_level: str | None) -> ServerOptions:

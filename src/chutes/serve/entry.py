@@ -1,6 +1,7 @@
 """The chute's ASGI entry: request ids, probes, keys, the body limit and the last word on errors."""
 
 import asyncio
+import asyncio
 import logging
 import re
 import time
@@ -181,6 +182,12 @@ class Entry:
             await send(message)
 
         return tracked
+
+    def _cut_off(self, scope: Scope, error: asyncio.CancelledError) -> None:
+        """Log that the end of the grace period ended a call; cancelled by anybody else, it is the server's business."""
+        if self._served.lifecycle.state not in (State.DRAINING, State.STOPPED):
+            raise error
+        self._served.logger.warning("%s was cut off: it outlasted shutdown_grace.", scope["path"])
 
     def _cut_off(self, scope: Scope, error: asyncio.CancelledError) -> None:
         """Log that the end of the grace period ended a call; cancelled by anybody else, it is the server's business."""

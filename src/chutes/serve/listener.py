@@ -15,6 +15,7 @@ BACKLOG = 2048
 LISTEN_FD = "CHUTES_LISTEN_FD"
 
 _HIGHEST_PORT = 65535
+_STDERR = 2
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -27,6 +28,7 @@ def bind(host: str, port: int) -> socket.socket:
     """
     if not 0 <= port <= _HIGHEST_PORT:
         raise ServeError(f"Invalid port {port}. Write one from 1 to 65535, for example `--port 8001`.")
+    _occupy_standard_numbers()
     family, address = _resolve(host, port)
     try:
         return _listen(family, address)
@@ -63,6 +65,13 @@ def url_of(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _occupy_standard_numbers() -> None:
+    """Started without stdout, a C library that prints would write into the connection that got the number 1."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
+        os.set_inheritable(number, True)
+    os.close(number)
 
 
 def _listen(family: int, address: tuple[Any, ...]) -> socket.socket:

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import os
 import signal
 import socket
 import sys
@@ -21,6 +20,7 @@ from chutes.chute.chute import Chute, definition_of
 from chutes.errors import ChutesError, StartupError
 from chutes.serve.app import ServedChute, serve_chute
 from chutes.serve.banner import banner
+from chutes.serve.ending import end_now, end_soon, leave_threads_behind
 from chutes.serve.holding import Holding, starting_answer
 from chutes.serve.lifecycle import State
 from chutes.serve.listener import bind, from_fd, url_of
@@ -36,8 +36,10 @@ if TYPE_CHECKING:
 __all__ = ["ServerOptions", "run_local", "serve"]
 
 _SAME_SIGNAL_SECONDS = 0.5
+_LAST_TASKS_SECONDS = 1.0
 _THREADS_GRACE_SECONDS = 1.0
 _INTERRUPTED_SECONDS = 2.0
+_HELD_SECONDS = 2.0
 _FIRST_REQUEST_SECONDS = 0.1
 _LOOPBACK = ("127.", "::1", "localhost")
 
@@ -76,8 +78,11 @@ def serve(chute: Chute, options: ServerOptions, settings: Settings) -> int:
         _warn_about_open_door(served, listener)
         server = _Server(served, listener)
         _log_broken_streams_once()
-        with contextlib.suppress(KeyboardInterrupt):
-            server.run(sockets=[listener])
+        try:
+            with contextlib.suppress(KeyboardInterrupt):
+                server.run(sockets=[listener])
+        finally:
+            server.let_go()
     _leave_threads_behind(served, server.exit_code)
     return server.exit_code
 
@@ -97,12 +102,13 @@ def run_local(chute: Chute, *, host: str, port: int, reload: bool, log_level: st
             options = ServerOptions(host=host, port=port, log_level=log_level, fd=settings.listen_fd)
             code = serve(chute, options, settings)
     except StartupError as error:
-        logger.error("%s\n%s", error, format_user_traceback(error.__cause__ or error))  # noqa: TRY400 - only the user's frames help
+        _log_startup_error(error)
         code = 1
     except ChutesError as error:
         logger.error("%s", error)  # noqa: TRY400 - the text says all that there is to do
         code = 2
     if code:
+        leave_threads_behind(code)
         sys.exit(code)
 
 
@@ -126,11 +132,21 @@ class _Server(uvicorn.Server):
         self._listener = listener
         self._drain_delay = config.drain_delay
         self._first_signal: float | None = None
+        self._ending: threading.Timer | None = None
+
+    def let_go(self) -> None:
+        """The event loop has ended by itself: whatever the process does now, it may take its time."""
+        if self._ending is not None:
+            self._ending.cancel()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Run the hooks while a thread of ours answers the probes, then let uvicorn take the socket."""
         with Holding(self._listener, starting_answer):
-            await self._served.lifecycle.start()
+            try:
+                await self._served.lifecycle.start()
+            except StartupError as error:
+                self._end_though_held(1, error)
+                raise
         if self.should_exit:
             return
         await super().startup(sockets)
@@ -149,8 +165,12 @@ class _Server(uvicorn.Server):
             server.close()
         await asyncio.sleep(_FIRST_REQUEST_SECONDS)
         await super().shutdown(sockets)
+        if left := self.server_state.tasks:
+            # What was cut off cleans up before the hooks take away what it works with.
+            await asyncio.wait(left, timeout=_LAST_TASKS_SECONDS)
         await self._served.lifecycle.stop()
         logger.info("Stopped.")
+        self._end_though_held(self.exit_code)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -172,16 +192,14 @@ class _Server(uvicorn.Server):
         if self._first_signal is not None:
             # A supervisor forwards the Ctrl-C that reached the whole group: that is the same signal.
             if now - self._first_signal > _SAME_SIGNAL_SECONDS:
-                _end(128 + sig)
+                end_now(128 + sig)
             return
         self._first_signal = now
         lifecycle = self._served.lifecycle
         if lifecycle.state in (State.NEW, State.STARTING):
             self.exit_code, self.should_exit = 128 + sig, True
             # A hook in a thread hears of no interruption: the process does not wait for it.
-            impatient = threading.Timer(_INTERRUPTED_SECONDS, _end, [self.exit_code])
-            impatient.daemon = True
-            impatient.start()
+            end_soon(self.exit_code, _INTERRUPTED_SECONDS)
             raise KeyboardInterrupt
         lifecycle.drain()
         loop = asyncio.get_running_loop()
@@ -189,6 +207,16 @@ class _Server(uvicorn.Server):
 
     def _stop_accepting(self) -> None:
         self.should_exit = True
+
+    def _end_though_held(self, code: int, error: StartupError | None = None) -> None:
+        """The event loop waits for all tasks and for the threads of `asyncio.to_thread`; some never end."""
+
+        def say() -> None:
+            if error is not None:
+                _log_startup_error(error)
+            self._served.logger.warning("The process ends while tasks or threads of it still run.")
+
+        self._ending = end_soon(code, _HELD_SECONDS, say)
 
 
 def _served(chute: Chute, settings: Settings) -> ServedChute:
@@ -216,7 +244,7 @@ def _leave_threads_behind(served: ServedChute, code: int) -> None:
         time.sleep(0.01)
     if left:
         served.logger.warning("The process ends while %s threads still run: %s.", len(left), ", ".join(left))
-        _end(code)
+        end_now(code)
 
 
 def _busy_threads(served: ServedChute) -> list[str]:
@@ -224,13 +252,9 @@ def _busy_threads(served: ServedChute) -> list[str]:
     return [one.name for one in threading.enumerate() if one.name.startswith(served.threads.name)]
 
 
-def _end(code: int) -> None:
-    """End now, without waiting for threads."""
-    logging.shutdown()
-    with contextlib.suppress(OSError, ValueError):
-        sys.stdout.flush()
-        sys.stderr.flush()
-    os._exit(code)
+def _log_startup_error(error: StartupError) -> None:
+    text = format_user_traceback(error.__cause__ or error)
+    logging.getLogger("chutes.serve").error("%s\n%s", error, text)
 
 
 def _program_file() -> Path | None:
