@@ -62,7 +62,7 @@ def short(watched):
     async def run(self):
         watched.events.append("begin")
         try:
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.5)
             watched.events.append("done")
         except asyncio.CancelledError:
             watched.events.append("cancelled")

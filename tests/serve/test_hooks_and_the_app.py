@@ -124,7 +124,6 @@ def test_a_lifespan_that_fails_ends_the_start():
         pass
 
 
-@pytest.mark.xfail(reason="what hooks added to the app stays, and is added once more", strict=True)
 def test_what_hooks_add_to_the_app_is_there_once_after_a_second_start(chute):
     @chute.on_startup()
     async def start(self):

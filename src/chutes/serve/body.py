@@ -1,5 +1,7 @@
 """The limit on the size of a request's body."""
 
+from collections.abc import Mapping
+
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive, Scope
 
@@ -8,13 +10,15 @@ from chutes.errors import BodyTooLarge
 __all__ = ["limited"]
 
 
-def limited(scope: Scope, receive: Receive, limit: int) -> Receive:
+def limited(scope: Scope, headers: Mapping[bytes, bytes], receive: Receive, limit: int) -> Receive:
     """A `receive` that gives at most `limit` bytes of body.
 
     Raises:
         BodyTooLarge: the request announces a larger body; it is refused before any of it is read.
     """
-    announced = next((value for name, value in scope["headers"] if name == b"content-length"), None)
+    announced = headers.get(b"content-length")
+    if announced is None and scope["http_version"] == "1.1" and b"transfer-encoding" not in headers:
+        return receive
     if announced is not None and announced.isdigit():
         # A server never gives more than was announced, so that the bytes need no counting.
         if int(announced) > limit:

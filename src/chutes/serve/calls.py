@@ -4,6 +4,7 @@ import contextlib
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from starlette.exceptions import HTTPException
@@ -136,5 +137,7 @@ def runner(served: "ServedChute", cord: Cord) -> Callable[..., Any]:
 
     if cord.passthrough:
         return nowhere
-    kinds = (inspect.iscoroutinefunction, inspect.isasyncgenfunction, inspect.isgeneratorfunction)
+    if inspect.iscoroutinefunction(function):
+        return partial(function, chute)
+    kinds = (inspect.isasyncgenfunction, inspect.isgeneratorfunction)
     return directly if any(kind(function) for kind in kinds) else in_thread

@@ -1,12 +1,11 @@
 """The chute's ASGI entry: request ids, probes, keys, the body limit and the last word on errors."""
 
 import asyncio
-import asyncio
 import logging
+import os
 import re
 import time
-import uuid
-from collections.abc import Iterable
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -45,6 +44,7 @@ class Entry:
     def __init__(self, served: "ServedChute", keys: KeyRing) -> None:
         self._served = served
         self._keys = keys
+        self._requests = logging.getLogger("chutes.requests")
         self._limit = served.chute.config.max_body_size
 
     @property
@@ -62,14 +62,15 @@ class Entry:
             await self._served.lifecycle.lifespan(scope, receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = Exchange(_request_id(scope["headers"]))
+        headers = dict(scope["headers"])
+        exchange = Exchange(_request_id(headers))
         exchange.attach(scope, self._served.lifecycle.values)
         token = current_request_id.set(exchange.request_id)
         tracked = self._tracking(exchange, send)
         try:
-            if not await self._probe(scope, tracked):
+            if _route_path(scope) not in _PROBES or not await self._probe(scope, tracked):
                 self._admit(scope)
-                receive = limited(scope, receive, self._limit)
+                receive = limited(scope, headers, receive, self._limit)
                 # Without middleware of the user's own nothing stands between here and the cord.
                 direct = self._served.takes_short_way and not self._served.app.user_middleware
                 await (self._served.gate if direct else self._served.app)(scope, receive, tracked)
@@ -96,7 +97,7 @@ class Entry:
             current_request_id.reset(token)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = Exchange(_request_id(scope["headers"]))
+        exchange = Exchange(_request_id(dict(scope["headers"])))
         exchange.attach(scope, self._served.lifecycle.values)
         token = current_request_id.set(exchange.request_id)
         identity = (b"x-request-id", exchange.request_id.encode())
@@ -126,7 +127,7 @@ class Entry:
     async def _probe(self, scope: Scope, send: Send) -> bool:
         """Answer a probe here, where neither a key nor the user's routes and middleware are in its way."""
         path = _route_path(scope)
-        if path not in _PROBES or scope["method"] not in ("GET", "HEAD"):
+        if scope["method"] not in ("GET", "HEAD"):
             return False
         if path == "/livez":
             await _send_json(send, 200, {"status": "alive"})
@@ -150,6 +151,8 @@ class Entry:
     def _admit(self, scope: Scope) -> None:
         """Refuse what comes before the start, after the end, without a key, or too large."""
         lifecycle = self._served.lifecycle
+        if lifecycle.state is State.READY and not self._keys:
+            return
         if not lifecycle.accepts and (lifecycle.state is not State.NEW or lifecycle.has_hooks):
             raise NotReady(_not_ready_text(lifecycle.state), _RETRY)
         if self._keys and not self._keys.admits(scope["headers"]) and not self._is_preflight(scope):
@@ -167,27 +170,21 @@ class Entry:
         return {b"origin", b"access-control-request-method"} <= names and CORSMiddleware in middleware
 
     def _tracking(self, exchange: Exchange, send: Send) -> Send:
-        identity = (b"x-request-id", exchange.request_id.encode())
+        lifecycle = self._served.lifecycle
 
         async def tracked(message: Message) -> None:
             if message["type"] == "http.response.start":
                 exchange.status = message["status"]
-                headers = [*message.get("headers", ()), identity]
-                if self._served.lifecycle.state is State.DRAINING:
+                headers = [*message.get("headers", ()), (b"x-request-id", exchange.request_id.encode())]
+                if lifecycle.state is State.DRAINING:
                     # Clients with a kept-alive connection go to another replica with their next request.
                     headers.append((b"connection", b"close"))
-                message = {**message, "headers": headers}
+                message["headers"] = headers
             elif message["type"] == "http.response.body" and not message.get("more_body", False):
                 exchange.complete = True
             await send(message)
 
         return tracked
-
-    def _cut_off(self, scope: Scope, error: asyncio.CancelledError) -> None:
-        """Log that the end of the grace period ended a call; cancelled by anybody else, it is the server's business."""
-        if self._served.lifecycle.state not in (State.DRAINING, State.STOPPED):
-            raise error
-        self._served.logger.warning("%s was cut off: it outlasted shutdown_grace.", scope["path"])
 
     def _cut_off(self, scope: Scope, error: asyncio.CancelledError) -> None:
         """Log that the end of the grace period ended a call; cancelled by anybody else, it is the server's business."""
@@ -203,9 +200,10 @@ class Entry:
         seconds = time.perf_counter() - exchange.since
         if exchange.meter is not None:
             exchange.meter.count(exchange.status, seconds)
-        logger = logging.getLogger("chutes.requests")
-        if logger.isEnabledFor(logging.DEBUG):
-            logger.debug("%s %s %s %.1f ms", scope["method"], scope["path"], exchange.status, seconds * 1000)
+        if self._requests.isEnabledFor(logging.DEBUG):
+            self._requests.debug(
+                "%s %s %s %.1f ms", scope["method"], scope["path"], exchange.status, seconds * 1000
+            )
 
 
 def _not_ready_text(state: State) -> str:
@@ -220,11 +218,11 @@ def _not_ready_text(state: State) -> str:
     return texts.get(state, "The chute has stopped.")
 
 
-def _request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
-    for name, value in headers:
-        if name == b"x-request-id" and _SANE_ID.fullmatch(value):
-            return value.decode("ascii")
-    return uuid.uuid4().hex
+def _request_id(headers: Mapping[bytes, bytes]) -> str:
+    given = headers.get(b"x-request-id")
+    if given is not None and _SANE_ID.fullmatch(given):
+        return given.decode("ascii")
+    return os.urandom(16).hex()
 
 
 def _route_path(scope: Scope) -> str:

@@ -39,6 +39,7 @@ _JSON_TYPES = frozenset(
     {b"application/json", b"application/json; charset=utf-8", b"application/json;charset=utf-8"}
 )
 _JSON_HEADER = (b"content-type", b"application/json")
+_DATA = frozenset({dict, list, tuple, str, int, float, bool, type(None)})
 _PLAIN = (str, int, float, bool, type(None))
 
 
@@ -124,7 +125,9 @@ class FastCord:
     async def _answer(
         self, exchange: Exchange, disconnects: Disconnects, result: Any, scope: Scope, send: Send
     ) -> None:
-        if isinstance(result, Response) or is_stream(result, asked=self._stream) or is_picture(result):
+        if not _is_data(result) and (
+            isinstance(result, Response) or is_stream(result, asked=self._stream) or is_picture(result)
+        ):
             response = await self._call.response(exchange, disconnects, result, _nothing_injected())
             exchange.answering = True
             await response(scope, disconnects.receive, send)
@@ -273,6 +276,12 @@ def _validator(annotation: Any, field: Any) -> Callable[[Any], Any] | None:
 def _is_sequence(annotation: Any) -> bool:
     text = str(annotation)
     return any(word in text for word in ("list", "List", "set", "Set", "tuple", "Tuple", "Sequence", "deque"))
+
+
+def _is_data(result: Any) -> bool:
+    """Whether a result is plain at first sight: most are."""
+    kind = type(result)
+    return kind in _DATA or hasattr(kind, "__pydantic_serializer__")
 
 
 def _nothing_injected() -> Response:
