@@ -30,7 +30,8 @@ async def answer_batches(self):
         batch = []
         with contextlib.suppress(asyncio.TimeoutError):
             for _ in range(self.most):
-                batch.append(await asyncio.wait_for(self.pending.get(), timeout=0.05))
+                entry = await asyncio.wait_for(self.pending.get(), timeout=0.05)
+                batch.append(entry)
         if not batch:
             continue
         answers = await self.model.answer_many([entry["text"] for entry in batch])
