@@ -1,7 +1,7 @@
 """A chute → its FastAPI application and everything that runs around it."""
 
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from http import HTTPStatus
 from typing import Any
@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from fastapi.encoders import jsonable_encoder
 from fastapi.exception_handlers import request_validation_exception_handler
 from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -125,17 +126,13 @@ class ServedChute:
 
     def owns(self, path: str) -> bool:
         """Whether the user has a route on literally this path."""
-        return any(
-            getattr(route, "path", None) == path
-            for route in self.app.router.routes
-            if route not in self._built_ins
-        )
+        return path in _paths(route for route in self.app.router.routes if route not in self._built_ins)
 
     def place_built_ins(self) -> None:
         """Put our routes before the user's, where a `/{x}` cannot swallow them, save those that the user replaces."""
         routes = self.app.router.routes
         users = [route for route in routes if route not in (*self._built_ins, *self._schema_routes)]
-        taken = {getattr(route, "path", None) for route in users}
+        taken = _paths(users)
         candidates = [*self._schema_routes, *built_in_routes(self)]
         self._built_ins = [route for route in candidates if getattr(route, "path", None) not in taken]
         routes[:] = [*self._built_ins, *users]
@@ -163,6 +160,15 @@ class ServedChute:
         async with self.app.router.lifespan_context(self.app) as state:
             yield dict(state or {})
         self.threads.shutdown()
+
+
+def _paths(routes: Iterable[BaseRoute]) -> set[str]:
+    """The paths of the routes; newer FastAPI keeps an included router as one route with those of its own inside."""
+    found: set[str] = set()
+    for route in routes:
+        inner = getattr(route, "effective_route_contexts", None)
+        found.update(one.path for one in (inner() if inner is not None else (route,)) if hasattr(one, "path"))
+    return found
 
 
 def serve_chute(chute: Chute, settings: Settings | None = None) -> ServedChute:
@@ -201,7 +207,10 @@ def _invalid_input(_request: Request, error: Exception) -> Response:
     )
 
 
-def _internal_error(request: Request, _error: Exception) -> JSONResponse:
+def _internal_error(request: Request, error: Exception) -> JSONResponse:
+    if isinstance(error, HTTPException):
+        # It was raised in middleware, outside of FastAPI's handling: a body over the limit, say.
+        return JSONResponse({"detail": error.detail}, error.status_code, headers=error.headers)
     # The exception's text stays in the log: it may hold what no client should see.
     body: dict[str, Any] = {"detail": "Internal Server Error"}
     request_id = exchange_of(request.scope).request_id

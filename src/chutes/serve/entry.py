@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import Message, Receive, Scope, Send
 
@@ -175,7 +176,8 @@ class Entry:
         async def tracked(message: Message) -> None:
             if message["type"] == "http.response.start":
                 exchange.status = message["status"]
-                headers = [*message.get("headers", ()), (b"x-request-id", exchange.request_id.encode())]
+                headers = [header for header in message.get("headers", ()) if header[0] != b"x-request-id"]
+                headers.append((b"x-request-id", exchange.request_id.encode()))
                 if lifecycle.state is State.DRAINING:
                     # Clients with a kept-alive connection go to another replica with their next request.
                     headers.append((b"connection", b"close"))
@@ -193,6 +195,9 @@ class Entry:
         self._served.logger.warning("%s was cut off: it outlasted shutdown_grace.", scope["path"])
 
     def _log(self, scope: Scope, error: Exception) -> None:
+        if isinstance(error, HTTPException):
+            # An answer, though it was raised in middleware.
+            return
         verb = scope.get("method", "WEBSOCKET")
         log_failure(self._served.logger, f"{verb} {scope['path']} failed", error)
 

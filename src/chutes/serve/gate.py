@@ -49,7 +49,11 @@ class Gate:
         try:
             await route.fast(scope, receive, send)
         except Detour as detour:
-            await self._hand_over(scope, detour, send)
+            found = detour
+        else:
+            return
+        # Outside of the except block: an error that is raised there would name the detour as its context.
+        await self._hand_over(scope, found, send)
 
     async def _hand_over(self, scope: Scope, detour: Detour, send: Send) -> None:
         if detour.error is not None:
