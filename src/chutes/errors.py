@@ -1,29 +1,29 @@
 """Every exception of the package, ordered by what its reader does next.
 
-    ChutesError
-    ├── DefinitionError (ValueError)     correct the chute file, at the line that raised
-    │   ├── InvalidPath                  … the path of a cord or websocket
-    │   ├── DuplicatePath                … a second cord or websocket on one path
-    │   └── DuplicateName                … a second job of one name
-    ├── SettingsError (ValueError)       correct the environment variable that it names
-    ├── LoadError                        correct the reference on the command line
-    ├── ServeError                       free the port, or choose another
-    ├── StartupError                     read the traceback of the hook that failed
-    ├── ShutdownError                    likewise, for a shutdown hook
-    ├── ProcessError                     read the last lines of the child process
-    ├── RequestError                     (server side) becomes an answer with the class's `status`
-    │   ├── BodyTooLarge          413
-    │   ├── QueueFull             503
-    │   └── NotReady              503
-    ├── CallError                        (client side) a running chute did not give a good answer
-    │   ├── ConnectionFailed             is the chute running, and is the URL right?
-    │   ├── CallRefused                  wait, then call again: the chute is busy, or starts, or stops
-    │   ├── CallRejected                 correct the arguments, or the key
-    │   └── CallFailed                   the chute's own code failed: its log has the request id
-    ├── WebSocketError                   (client side) a websocket is not, or no longer, open
-    │   ├── WebSocketRefused             its status or close code says why
-    │   └── WebSocketClosed              likewise
-    └── ClientNotOpen (RuntimeError)     (tests) put the request inside `with TestClient(chute) as client:`
+ChutesError
+├── DefinitionError (ValueError)     correct the chute file, at the line that raised
+│   ├── InvalidPath                  … the path of a cord or websocket
+│   ├── DuplicatePath                … a second cord or websocket on one path
+│   └── DuplicateName                … a second job of one name
+├── SettingsError (ValueError)       correct the environment variable that it names
+├── LoadError                        correct the reference on the command line
+├── ServeError                       free the port, or choose another
+├── StartupError                     read the traceback of the hook that failed
+├── ShutdownError                    likewise, for a shutdown hook
+├── ProcessError                     read the last lines of the child process
+├── RequestError                     (server side) becomes an answer with the class's `status`
+│   ├── BodyTooLarge          413
+│   ├── QueueFull             503
+│   └── NotReady              503
+├── CallError                        (client side) a running chute did not give a good answer
+│   ├── ConnectionFailed             is the chute running, and is the URL right?
+│   ├── CallRefused                  wait, then call again: the chute is busy, or starts, or stops
+│   ├── CallRejected                 correct the arguments, or the key
+│   └── CallFailed                   the chute's own code failed: its log has the request id
+├── WebSocketError                   (client side) a websocket is not, or no longer, open
+│   ├── WebSocketRefused             its status or close code says why
+│   └── WebSocketClosed              likewise
+└── ClientNotOpen (RuntimeError)     (tests) put the request inside `with TestClient(chute) as client:`
 """
 
 __all__ = [

@@ -1,6 +1,5 @@
 """A user's function → the parameters that FastAPI reads from a request, and back to the function's arguments."""
 
-import contextlib
 import inspect
 import typing
 from collections.abc import Callable, Mapping
@@ -37,8 +36,9 @@ from chutes.serve.annotations import (
     usable,
     without_none,
 )
+from chutes.serve.hints import read_hints
 
-__all__ = ["BODY_VERBS", "FORM", "REQUEST", "RESPONSE", "Binding", "bind", "read_hints"]
+__all__ = ["BODY_VERBS", "FORM", "REQUEST", "RESPONSE", "Binding", "bind"]
 
 REQUEST = "chute_request"
 RESPONSE = "chute_response"
@@ -93,30 +93,6 @@ def bind(cord: Cord, placeholders: frozenset[str]) -> Binding:
         DefinitionError: a hint cannot be resolved, or no rule fits a parameter.
     """
     return _Binder(cord, placeholders).bind()
-
-
-def read_hints(function: Callable[..., Any], owner: str) -> dict[str, Any]:
-    """The type hints of a function, strings evaluated where they were written.
-
-    Raises:
-        DefinitionError: a name in a hint is not known there.
-    """
-    plain = inspect.unwrap(function)
-    namespace = dict(getattr(plain, "__globals__", {}))
-    cells = getattr(plain, "__closure__", None) or ()
-    for name, cell in zip(plain.__code__.co_freevars if cells else (), cells, strict=True):
-        # What the function names but its surroundings have not made yet is an empty cell.
-        with contextlib.suppress(ValueError):
-            namespace[name] = cell.cell_contents
-    try:
-        hints = typing.get_type_hints(plain, globalns=namespace, include_extras=True)
-        return {name: usable(hint) for name, hint in hints.items()}
-    except NameError as error:
-        raise DefinitionError(
-            f"A type hint of {owner} cannot be resolved: {error}. Define {error.name!r} at the top of the module."
-        ) from error
-    except AttributeError as error:
-        raise DefinitionError(f"A type hint of {owner} cannot be resolved: {error}.") from error
 
 
 class _Binder:

@@ -91,7 +91,9 @@ def add_cord_route(served: "ServedChute", cord: Cord) -> None:
         raise
     except (AssertionError, TypeError, ValueError, RuntimeError) as error:
         # FastAPI's and pydantic's own errors are RuntimeErrors.
-        raise DefinitionError(f"Cord {cord.name!r} cannot be served: {error}") from error
+        raise DefinitionError(
+            f"Cord {cord.name!r} cannot be served: {(str(error) or type(error).__name__).splitlines()[0]}"
+        ) from error
     route = router.routes[-1]
     if not isinstance(
         route, CordRoute

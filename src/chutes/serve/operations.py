@@ -22,7 +22,8 @@ from starlette.responses import Response
 from chutes.chute.cord import Cord
 from chutes.serve.annotations import usable
 from chutes.serve.answers import is_json
-from chutes.serve.binding import BODY_VERBS, Binding, read_hints
+from chutes.serve.binding import BODY_VERBS, Binding
+from chutes.serve.hints import read_hints
 
 __all__ = ["describe", "stream_type"]
 

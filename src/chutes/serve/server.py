@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, cast
 import uvicorn
 
 from chutes.chute.chute import Chute, definition_of
-from chutes.errors import ChutesError, StartupError
+from chutes.errors import ChutesError, DefinitionError, StartupError
+from chutes.loading import is_loading
 from chutes.serve.app import ServedChute, serve_chute
 from chutes.serve.banner import banner
 from chutes.serve.ending import end_now, end_soon, leave_threads_behind
@@ -89,6 +90,10 @@ def serve(chute: Chute, options: ServerOptions, settings: Settings) -> int:
 
 def run_local(chute: Chute, *, host: str, port: int, reload: bool, log_level: str) -> None:
     """What `Chute.run_local` does: serve from the program that runs now, and end it with an exit code."""
+    if is_loading():
+        raise DefinitionError(
+            'run_local() serves while the file is only being loaded. Put it under `if __name__ == "__main__":`.'
+        )
     settings = Settings.from_env()
     configure_logging(settings, log_level)
     logger = logging.getLogger("chutes.serve")

@@ -13,8 +13,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from chutes.chute.websocket import Socket
 from chutes.errors import DefinitionError
-from chutes.serve.binding import read_hints
 from chutes.serve.failures import log_failure, wants_errors
+from chutes.serve.hints import read_hints
 
 if TYPE_CHECKING:
     from chutes.serve.app import ServedChute
