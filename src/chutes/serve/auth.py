@@ -33,12 +33,17 @@ class KeyRing:
         those that begin with '#' are passed over.
 
         Raises:
-            SettingsError: the file cannot be read, or a line of it is no hash.
+            SettingsError: it has no key in it, the file cannot be read, or a line of it is no hash.
         """
         setting = setting.strip()
         if "/" in setting and "," not in setting:
             return cls(tuple(_read_file(Path(setting).expanduser())))
         keys = [key.strip() for key in setting.split(",") if key.strip()]
+        if setting and not keys:
+            raise SettingsError(
+                "CHUTES_API_KEYS is set and has no key in it, which would leave the chute open. Write at least one key, or "
+                "unset it."
+            )
         return cls(tuple(hashlib.sha256(key.encode()).digest() for key in keys))
 
     def __bool__(self) -> bool:
