@@ -1,7 +1,9 @@
 """A stream of values → the chunks of one HTTP response."""
 
+import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -19,6 +21,7 @@ from chutes.serve.threads import Threads
 __all__ = ["StreamAborted", "StreamReply", "framed_event", "is_stream", "open_stream"]
 
 EVENT_STREAM = "text/event-stream"
+_TURN_SECONDS = 0.001
 _JSON_LINES = ("application/jsonl", "application/x-ndjson", "application/ndjson", "application/json-lines")
 _NOTHING = object()
 _EVENT_FIELDS = ("data:", "event:", "id:", "retry:")
@@ -130,8 +133,13 @@ class StreamReply(Response):
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         try:
             await self._send_chunk(self.first, send)
+            turn = time.perf_counter()
             async for chunk in self._chunks:
                 await self._send_chunk(self.encode(chunk), send)
+                if time.perf_counter() - turn > _TURN_SECONDS:
+                    # A generator that never waits would keep the loop to itself, even once its client has left.
+                    await asyncio.sleep(0)
+                    turn = time.perf_counter()
         except Exception as error:
             log_failure(self.logger, f"The stream of {scope['method']} {scope['path']} failed", error)
             if not self.is_events:
