@@ -34,7 +34,10 @@ def add_socket_route(served: "ServedChute", socket: Socket) -> None:
     """
     try:
         served.app.router.add_api_websocket_route(socket.path, _endpoint(served, socket), name=socket.name)
-    except (AssertionError, TypeError, ValueError) as error:
+    except DefinitionError:
+        raise
+    except (AssertionError, TypeError, ValueError, RuntimeError) as error:
+        # FastAPI's and pydantic's own errors are RuntimeErrors.
         raise DefinitionError(f"Websocket {socket.name!r} cannot be served: {error}") from error
 
 
@@ -51,6 +54,7 @@ def _endpoint(served: "ServedChute", socket: Socket) -> Callable[..., Any]:
     ):
         # `(self, websocket)` without a hint: the first parameter is what a websocket function is about.
         own = wanted[0].name
+    positional = [one.name for one in wanted if one.kind is one.POSITIONAL_ONLY]
     others = [
         one.replace(annotation=hints.get(one.name, one.annotation), kind=inspect.Parameter.KEYWORD_ONLY)
         for one in wanted
@@ -63,16 +67,18 @@ def _endpoint(served: "ServedChute", socket: Socket) -> Callable[..., Any]:
         websocket.close = partial(_close, websocket, websocket.close)  # type: ignore[method-assign] # closing twice is harmless
         if own is not None:
             values[own] = websocket
-        await _run(served, socket, websocket, values)
+        await _run(served, socket, websocket, [values.pop(name) for name in positional], values)
 
     endpoint.__name__ = socket.name
     endpoint.__signature__ = inspect.Signature([connection, *others])  # type: ignore[attr-defined] # inspect's own protocol
     return endpoint
 
 
-async def _run(served: "ServedChute", socket: Socket, websocket: WebSocket, values: dict[str, Any]) -> None:
+async def _run(
+    served: "ServedChute", socket: Socket, websocket: WebSocket, positional: list[Any], named: dict[str, Any]
+) -> None:
     try:
-        await socket.function(served.chute, **values)
+        await socket.function(served.chute, *positional, **named)
     except WebSocketDisconnect:
         # The client left while the function waited for it: a usual end.
         return
