@@ -13,6 +13,7 @@ from chutes.serve.fast import Detour
 __all__ = ["Gate", "Rejoin"]
 
 _ERROR = "chutes.error"
+_DETOURED = "chutes.detoured"
 _PATH_ROUTES = (Route, APIRoute, Mount, WebSocketRoute, APIWebSocketRoute)
 
 
@@ -34,7 +35,9 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or hand over."""
-        if scope["type"] != "http" or scope.get("root_path") or "fastapi.telemetry" in scope:
+        passes = scope["type"] != "http" or scope.get("root_path") or "fastapi.telemetry" in scope
+        # There are two gates, before and behind the middleware: a cord is tried at one of them.
+        if passes or _DETOURED in scope:
             await self._app(scope, receive, send)
             return
         routes = self._routes()
@@ -56,6 +59,7 @@ class Gate:
         await self._hand_over(scope, found, send)
 
     async def _hand_over(self, scope: Scope, detour: Detour, send: Send) -> None:
+        scope[_DETOURED] = True
         if detour.error is not None:
             scope[_ERROR] = detour.error
         for key in ("router", "route", "endpoint", "path_params"):
