@@ -1,0 +1,251 @@
+"""Clients that close their connection early: the work that was for them stops, and nobody else notices."""
+
+import asyncio
+import itertools
+import json
+import socket
+import struct
+import time
+
+import pytest
+
+NAMES = itertools.count()
+NO_LINGER = struct.pack("ii", 1, 0)
+
+
+@pytest.fixture(scope="module")
+def chute(module_serve):
+    with module_serve("apps/watched.py") as chute:
+        yield chute
+
+
+@pytest.fixture
+def name():
+    """A name under which this test's call is noted."""
+    return f"call-{next(NAMES)}"
+
+
+class Caller:
+    """A client on a bare socket, which leaves when it is told to."""
+
+    def __init__(self, chute, path, name, **fields):
+        body = json.dumps({"name": name, **fields}).encode()
+        self.chute = chute
+        self.name = name
+        self.socket = chute.connect()
+        self.socket.sendall(
+            f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n".encode()
+            + body
+        )
+
+    def read(self, what):
+        """Reads on until `what` came."""
+        received = b""
+        while what not in received:
+            chunk = self.socket.recv(65536)
+            assert chunk, received
+            received += chunk
+        return received
+
+    def leave(self, how="close"):
+        """Goes, and returns the moment."""
+        moment = time.monotonic()
+        close(self.socket, how)
+        return moment
+
+    def notes(self):
+        return notes(self.chute, self.name)
+
+
+def close(connection, how):
+    """Closes a connection in order, or as a client that crashes."""
+    if how == "reset":
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
+    connection.close()
+
+
+def notes(chute, name):
+    """What the chute noted of a call: texts and moments; both processes have one clock."""
+    with chute.client() as client:
+        return [tuple(entry) for entry in client.get("/diary", params={"name": name}).json()]
+
+
+def texts(chute, name):
+    return [what for what, _ in notes(chute, name)]
+
+
+def wait_until_all_is_quiet(chute):
+    chute.wait_until(lambda: (chute.gauge("running"), chute.gauge("waiting")) == (0, 0))
+
+
+@pytest.mark.parametrize("how", ["close", "reset"])
+@pytest.mark.parametrize("path", ["/events", "/text", "/response", "/threaded", "/flood"])
+def test_a_stream_is_closed_when_its_client_leaves(chute, name, path, how):
+    caller = Caller(chute, path, name)
+    # The head comes first, then at least two chunks.
+    caller.read(b"\r\n\r\n")
+    caller.socket.recv(1)
+    left = caller.leave(how)
+    chute.wait_until(lambda: "closed" in texts(chute, name), seconds=5)
+
+    noted = notes(chute, name)
+    assert [what for what, _ in noted].count("closed") == 1
+    assert noted[-1][0] == "closed"
+    # The aim is tens of milliseconds; this bound only tells it from a stream that runs to its end.
+    assert noted[-1][1] - left < 1.0
+    assert len(noted) < (10_000 if path == "/flood" else 100)
+    wait_until_all_is_quiet(chute)
+
+
+def test_a_stream_that_is_nobodys_to_cancel_runs_to_its_end(chute, name):
+    caller = Caller(chute, "/kept", name)
+    caller.read(b"0\n")
+    caller.leave()
+    chute.wait_until(lambda: "finished" in texts(chute, name), seconds=5)
+
+    assert texts(chute, name) == ["step"] * 20 + ["finished"]
+    wait_until_all_is_quiet(chute)
+
+
+def test_a_stream_without_a_first_chunk_is_closed_too(chute, name):
+    caller = Caller(chute, "/stillborn", name)
+    chute.wait_until(lambda: chute.gauge("running") == 1)
+    caller.leave()
+    chute.wait_until(lambda: texts(chute, name) == ["closed"], seconds=5)
+    wait_until_all_is_quiet(chute)
+
+
+def test_a_call_that_may_be_cancelled_is(chute, name):
+    caller = Caller(chute, "/stops", name)
+    chute.wait_until(lambda: texts(chute, name) == ["begun"])
+    left = caller.leave()
+    chute.wait_until(lambda: len(texts(chute, name)) == 2, seconds=5)
+
+    what, moment = notes(chute, name)[-1]
+    assert what == "cancelled"
+    assert moment - left < 1.0
+    wait_until_all_is_quiet(chute)
+
+
+@pytest.mark.parametrize("path", ["/finishes", "/in-thread"])
+def test_other_calls_finish_though_nobody_waits(chute, name, path):
+    caller = Caller(chute, path, name)
+    chute.wait_until(lambda: texts(chute, name) == ["begun"])
+    caller.leave()
+    chute.wait_until(lambda: len(texts(chute, name)) == 2, seconds=5)
+
+    assert texts(chute, name) == ["begun", "finished"]
+    wait_until_all_is_quiet(chute)
+
+
+def test_a_call_that_cleans_up_keeps_its_slot_until_it_is_done(chute, name):
+    callers = [Caller(chute, "/stubborn", name) for _ in range(2)]
+    chute.wait_until(lambda: chute.gauge("running") == 2)
+    for caller in callers:
+        caller.leave()
+    with chute.client() as client:
+        answer = client.post("/finishes", json={"name": f"{name}-next", "seconds": 0})
+    cleaned = max(moment for _, moment in notes(chute, name))
+
+    assert answer.status_code == 200
+    assert notes(chute, f"{name}-next")[0][1] >= cleaned
+    wait_until_all_is_quiet(chute)
+
+
+def test_a_call_that_waits_for_its_turn_is_dropped(chute, name):
+    busy = [Caller(chute, "/stops", f"{name}-busy") for _ in range(2)]
+    chute.wait_until(lambda: chute.gauge("running") == 2)
+    waiting = [Caller(chute, "/finishes", f"{name}-{n}", seconds=0) for n in range(3)]
+    chute.wait_until(lambda: chute.gauge("waiting") == 3)
+    waiting[1].leave()
+    chute.wait_until(lambda: chute.gauge("waiting") == 2)
+    for caller in busy:
+        caller.leave()
+    answers = [caller.read(b'"call') for caller in (waiting[0], waiting[2])]
+
+    assert all(answer.startswith(b"HTTP/1.1 200") for answer in answers)
+    assert texts(chute, f"{name}-1") == []
+    assert [texts(chute, f"{name}-{n}") for n in (0, 2)] == [["begun", "finished"]] * 2
+    for caller in (waiting[0], waiting[2]):
+        caller.leave()
+    wait_until_all_is_quiet(chute)
+
+
+@pytest.mark.parametrize("how", ["close", "reset"])
+def test_a_client_that_leaves_in_the_middle_of_its_body_starts_nothing(chute, name, how):
+    begun = b'{"name": "' + name.encode()
+    for sent in (b"", begun, begun + b'", "text": "' + b"x" * 9000):
+        connection = chute.connect()
+        connection.sendall(
+            b"POST /wants-all HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            b"Content-Length: 10000\r\n\r\n" + sent
+        )
+        time.sleep(0.05)
+        close(connection, how)
+    wait_until_all_is_quiet(chute)
+
+    assert texts(chute, name) == []
+
+
+def test_a_stream_that_never_waits_leaves_others_their_turn(chute, name):
+    greedy = Caller(chute, "/greedy", name)
+    chute.wait_until(lambda: texts(chute, name))
+    with chute.client() as client:
+        begun = time.monotonic()
+        assert client.get("/livez").status_code == 200
+        took = time.monotonic() - begun
+    greedy.leave()
+    wait_until_all_is_quiet(chute)
+
+    # All of it takes two seconds.
+    assert took < 1.0
+    assert 0 < len(texts(chute, name)) < 40
+
+
+def test_a_client_that_takes_nothing_holds_up_only_its_own_stream(chute, name):
+    slow = Caller(chute, "/flood", name)
+    chute.wait_until(lambda: len(texts(chute, name)) > 2)
+    time.sleep(0.3)
+    stuck = len(texts(chute, name))
+    with chute.client() as client:
+        answer = client.post("/finishes", json={"name": f"{name}-other", "seconds": 0})
+    time.sleep(0.2)
+
+    assert answer.status_code == 200
+    # Back-pressure: the generator waits for the client, and its chunks are not piled up.
+    assert len(texts(chute, name)) == stuck < 1000
+    slow.leave()
+    chute.wait_until(lambda: "closed" in texts(chute, name), seconds=5)
+    wait_until_all_is_quiet(chute)
+
+
+def test_nothing_of_this_is_an_error_of_the_chute(chute):
+    wait_until_all_is_quiet(chute)
+    with chute.client() as client:
+        assert client.get("/health").json()["status"] == "healthy"
+
+    assert not [line for line in chute.lines if line["level"] in {"warning", "error", "critical"}]
+    assert "Traceback" not in chute.text
+
+
+async def test_one_that_leaves_a_hand_made_batch_harms_nobody(serve):
+    with serve("patterns/batches_by_hand.py") as chute:
+        async with chute.async_client() as client:
+            for turn in range(3):
+                calls = [
+                    asyncio.create_task(client.post("/ask", json={"text": f"{turn}-{n}"})) for n in range(10)
+                ]
+                await asyncio.sleep(0.02)
+                leavers = [Caller(chute, "/ask", "", text=f"leaver-{turn}-{n}") for n in range(4)]
+                await asyncio.sleep(0.01)
+                for how, leaver in zip(["close", "reset"] * 2, leavers, strict=True):
+                    leaver.leave(how)
+                answers = [answer.json() for answer in await asyncio.gather(*calls)]
+                assert answers == [{"answer": f"echo: {turn}-{n}"} for n in range(10)]
+            wait_until_all_is_quiet(chute)
+            health = await client.get("/health")
+
+    # The batcher is a background task: it would show here had a cancelled promise ended it.
+    assert (health.status_code, health.json()["status"]) == (200, "healthy")
+    assert "Traceback" not in chute.text
