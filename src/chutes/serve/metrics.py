@@ -21,10 +21,9 @@ _BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 
 class CordMeter:
     """Plain numbers of one cord: they cost a request next to nothing; text is made when somebody asks."""
 
-    __slots__ = ("buckets", "cancelled", "path", "refused", "requests", "seconds")
+    __slots__ = ("buckets", "cancelled", "refused", "requests", "seconds")
 
-    def __init__(self, path: str) -> None:
-        self.path = path
+    def __init__(self) -> None:
         self.requests: dict[int, int] = {}
         self.refused = 0
         self.cancelled = 0
@@ -46,8 +45,8 @@ class Meters(Collector):
         self._meters: dict[str, CordMeter] = {}
 
     def of(self, cord: Cord) -> CordMeter:
-        """The meter of a cord, made on first use."""
-        return self._meters.setdefault(f"{cord.method} {cord.name}", CordMeter(cord.path))
+        """The meter of a cord, made on first use; one function under two paths has one, as `/metrics` shows names."""
+        return self._meters.setdefault(cord.name, CordMeter())
 
     def text(self) -> bytes:
         """The current numbers in Prometheus' text format, version 0.0.4."""
@@ -69,7 +68,7 @@ class Meters(Collector):
         cancelled = CounterMetricFamily(
             "chutes_cancelled", "Calls stopped because the client left.", labels=["cord"]
         )
-        for name, meter in self._named():
+        for name, meter in self._meters.items():
             for status, count in sorted(meter.requests.items()):
                 requests.add_metric([name, str(status)], count)
             refused.add_metric([name], meter.refused)
@@ -80,7 +79,7 @@ class Meters(Collector):
         family = HistogramMetricFamily(
             "chutes_request_seconds", "Time from a call's arrival to the end of its answer.", labels=["cord"]
         )
-        for name, meter in self._named():
+        for name, meter in self._meters.items():
             total, buckets = 0, []
             for bound, count in zip([*map(str, _BOUNDS), "+Inf"], meter.buckets, strict=True):
                 total += count
@@ -93,7 +92,3 @@ class Meters(Collector):
         yield GaugeMetricFamily("chutes_running", "Calls that have a slot.", value=admission.running)
         yield GaugeMetricFamily("chutes_waiting", "Calls that wait for a slot.", value=admission.waiting)
         yield GaugeMetricFamily("chutes_concurrency", "Slots.", value=admission.concurrency)
-
-    def _named(self) -> Iterator[tuple[str, CordMeter]]:
-        for key, meter in self._meters.items():
-            yield key.partition(" ")[2], meter

@@ -1,0 +1,200 @@
+"""`/metrics`: counts and durations of the cords, as Prometheus reads them."""
+
+import asyncio
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from chutes.serve.admission import Admission
+from chutes.serve.metrics import Meters
+from chutes.testing import AsyncTestClient, TestClient, async_wait_until
+from support.serving import new_chute
+
+
+@pytest.fixture
+def chute():
+    chute = new_chute(concurrency=2)
+
+    @chute.cord("/run")
+    async def run(self, value: int = 0):
+        if value < 0:
+            raise ValueError("negative")
+        return value
+
+    return chute
+
+
+def samples(text):
+    """(name, labels) → value; a pair that stands there twice is an error."""
+    found = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            key = (sample.name, tuple(sorted(sample.labels.items())))
+            assert key not in found, f"{key} stands there twice"
+            found[key] = sample.value
+    return found
+
+
+def read(client):
+    response = client.get("/metrics")
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    return samples(response.text)
+
+
+def requests(found, cord, status):
+    return found.get(("chutes_requests_total", (("cord", cord), ("status", str(status)))), 0)
+
+
+def of(found, name, cord):
+    return found[name, (("cord", cord),)]
+
+
+def test_answers_are_counted_by_cord_and_status(chute):
+    with TestClient(chute) as client:
+        for value in (1, 2, -1, "x"):
+            client.post("/run", json={"value": value})
+        client.get("/nowhere")
+        found = read(client)
+    assert [requests(found, "run", status) for status in (200, 500, 422, 404)] == [2, 1, 1, 0]
+    assert of(found, "chutes_request_seconds_count", "run") == 4
+    assert of(found, "chutes_request_seconds_sum", "run") > 0
+    assert of(found, "chutes_refused_total", "run") == of(found, "chutes_cancelled_total", "run") == 0
+
+
+def test_a_cord_that_was_never_called_stands_there_with_zero(chute):
+    with TestClient(chute) as client:
+        found = read(client)
+    assert of(found, "chutes_request_seconds_count", "run") == 0
+    assert found["chutes_concurrency", ()] == 2
+    assert found["chutes_running", ()] == found["chutes_waiting", ()] == 0
+
+
+def test_buckets_count_up_to_infinity(chute):
+    with TestClient(chute) as client:
+        client.post("/run", json={})
+        found = read(client)
+    buckets = {
+        dict(labels)["le"]: value
+        for (name, labels), value in found.items()
+        if name == "chutes_request_seconds_bucket"
+    }
+    assert buckets["+Inf"] == 1
+    assert list(buckets.values()) == sorted(buckets.values())
+    assert {"0.005", "1.0", "300.0"} <= set(buckets)
+
+
+def test_each_duration_falls_into_its_bucket():
+    chute = new_chute()
+    chute.cord("/run")(lambda self: 1)
+    meters = Meters(Admission(1, 0))
+    meter = meters.of(chute.cords[0])
+    for seconds in (0.005, 0.0051, 1.0, 301):
+        meter.count(200, seconds)
+    found = samples(meters.text().decode())
+    values = [
+        found["chutes_request_seconds_bucket", (("cord", "<lambda>"), ("le", bound))]
+        for bound in ("0.005", "0.01", "0.5", "1.0", "300.0", "+Inf")
+    ]
+    assert values == [1, 2, 2, 3, 3, 4]
+
+
+async def test_running_waiting_refused_and_cancelled_calls_are_counted():
+    chute = new_chute(concurrency=1, max_queue=1, on_disconnect="cancel")
+    let_go = asyncio.Event()
+
+    @chute.cord("/wait")
+    async def wait(self):
+        await let_go.wait()
+
+    async def current(client):
+        return samples((await client.get("/metrics")).text)
+
+    async def until(client, name, value):
+        for _ in range(500):
+            if (await current(client))[name, ()] == value:
+                return
+            await asyncio.sleep(0.002)
+        pytest.fail(f"{name} is not {value}")
+
+    async with AsyncTestClient(chute) as client:
+        first = asyncio.create_task(client.post("/wait"))
+        await until(client, "chutes_running", 1)
+        second = asyncio.create_task(client.post("/wait"))
+        await until(client, "chutes_waiting", 1)
+        assert (await client.post("/wait")).status_code == 503
+        second.cancel()
+        await until(client, "chutes_waiting", 0)
+        let_go.set()
+        await first
+        found = await current(client)
+    assert (found["chutes_running", ()], found["chutes_waiting", ()]) == (0, 0)
+    assert of(found, "chutes_refused_total", "wait") == 1
+    assert of(found, "chutes_cancelled_total", "wait") == 1
+    assert requests(found, "wait", 503) == 1
+    assert requests(found, "wait", 200) == 1
+
+
+async def test_a_stream_counts_with_its_whole_duration_and_when_it_is_cancelled():
+    chute = new_chute()
+
+    @chute.cord("/stream", stream=True)
+    async def stream(self):
+        for _ in range(3):
+            yield "a"
+            await asyncio.sleep(0.01)
+
+    @chute.cord("/endless", stream=True)
+    async def endless(self):
+        while True:
+            yield "a"
+            await asyncio.sleep(0.005)
+
+    async with AsyncTestClient(chute) as client:
+        await client.post("/stream")
+        async with client.stream("POST", "/endless") as response:
+            await anext(response.aiter_raw())
+        cancelled = chute._Chute__definition.running.meters.of(chute.cords[1])
+        await async_wait_until(lambda: cancelled.cancelled)
+        found = samples((await client.get("/metrics")).text)
+    assert requests(found, "stream", 200) == 1
+    assert of(found, "chutes_request_seconds_sum", "stream") >= 0.03
+    assert of(found, "chutes_cancelled_total", "endless") == 1
+
+
+def test_one_function_under_two_verbs_or_paths_is_one_series(chute):
+    @chute.cord("/both", method="GET")
+    @chute.cord("/both")
+    @chute.cord("/third")
+    async def both(self):
+        return "ok"
+
+    with TestClient(chute) as client:
+        client.get("/both")
+        client.post("/both")
+        client.post("/third")
+        found = read(client)
+    assert requests(found, "both", 200) == 3
+
+
+def test_what_is_no_cord_is_not_counted(chute):
+    chute.app.get("/own")(lambda: "own")
+    with TestClient(chute) as client:
+        for path in ("/own", "/health", "/docs", "/metrics"):
+            client.get(path)
+        found = read(client)
+    cords = {dict(labels).get("cord") for _, labels in found}
+    assert cords == {None, "run"}
+
+
+def test_a_name_with_odd_characters_is_escaped():
+    chute = new_chute()
+
+    def run(self):
+        return 1
+
+    run.__name__ = 'a"b\\c'
+    chute.cord("/run")(run)
+    with TestClient(chute) as client:
+        client.post("/run")
+        assert requests(read(client), 'a"b\\c', 200) == 1
