@@ -198,3 +198,10 @@ def test_a_list_without_a_key_in_it_is_refused_rather_than_leaving_the_chute_ope
 
 def test_the_ring_shows_no_key():
     assert "secret" not in repr(KeyRing.parse("secret-key"))
+
+
+def test_the_name_of_a_file_beside_the_program_is_a_file(tmp_path, monkeypatch):
+    (tmp_path / "keys.txt").write_text(hash_key("secret") + "\n")
+    monkeypatch.chdir(tmp_path)
+    ring = KeyRing.parse("keys.txt")
+    assert (ring.opens(b"secret"), ring.opens(b"keys.txt")) == (True, False)

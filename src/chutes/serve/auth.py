@@ -29,14 +29,14 @@ class KeyRing:
     def parse(cls, setting: str) -> "KeyRing":
         """Read `CHUTES_API_KEYS`: keys with commas between them, or the path of a file of hashes.
 
-        A path has a slash in it. Each line of the file is `sha256:<hex>` and may go on with a label; blank lines and
-        those that begin with '#' are passed over.
+        A path has a slash in it, or names a file that is there. Each line of the file is `sha256:<hex>` and may go on
+        with a label; blank lines and those that begin with '#' are passed over.
 
         Raises:
             SettingsError: it has no key in it, the file cannot be read, or a line of it is no hash.
         """
         setting = setting.strip()
-        if "/" in setting and "," not in setting:
+        if "," not in setting and ("/" in setting or Path(setting).is_file()):
             return cls(tuple(_read_file(Path(setting).expanduser())))
         keys = [key.strip() for key in setting.split(",") if key.strip()]
         if setting and not keys:

@@ -47,6 +47,7 @@ class Entry:
         self._keys = keys
         self._requests = logging.getLogger("chutes.requests")
         self._limit = served.chute.config.max_body_size
+        self._root = served.app.root_path
 
     @property
     def has_keys(self) -> bool:
@@ -69,7 +70,7 @@ class Entry:
         token = current_request_id.set(exchange.request_id)
         tracked = self._tracking(exchange, send)
         try:
-            if _route_path(scope) not in _PROBES or not await self._probe(scope, tracked):
+            if self._route_path(scope) not in _PROBES or not await self._probe(scope, tracked):
                 self._admit(scope)
                 receive = limited(scope, headers, receive, self._limit)
                 # Without middleware of the user's own nothing stands between here and the cord.
@@ -127,7 +128,7 @@ class Entry:
 
     async def _probe(self, scope: Scope, send: Send) -> bool:
         """Answer a probe here, where neither a key nor the user's routes and middleware are in its way."""
-        path = _route_path(scope)
+        path = self._route_path(scope)
         if scope["method"] not in ("GET", "HEAD"):
             return False
         if path == "/livez":
@@ -169,6 +170,12 @@ class Entry:
         names = {name for name, _ in scope["headers"]}
         middleware: list[object] = [entry.cls for entry in self._served.app.user_middleware]
         return {b"origin", b"access-control-request-method"} <= names and CORSMiddleware in middleware
+
+    def _route_path(self, scope: Scope) -> str:
+        """The path without the prefix under which a proxy, or `root_path=`, has put the chute."""
+        path: str = scope["path"]
+        root: str = scope.get("root_path") or self._root
+        return path.removeprefix(root) if root and path.startswith(root + "/") else path
 
     def _tracking(self, exchange: Exchange, send: Send) -> Send:
         lifecycle = self._served.lifecycle
@@ -228,12 +235,6 @@ def _request_id(headers: Mapping[bytes, bytes]) -> str:
     if given is not None and _SANE_ID.fullmatch(given):
         return given.decode("ascii")
     return os.urandom(16).hex()
-
-
-def _route_path(scope: Scope) -> str:
-    path: str = scope["path"]
-    root: str = scope.get("root_path", "")
-    return path.removeprefix(root) if root and path.startswith(root + "/") else path
 
 
 async def _send_json(send: Send, status: int, body: object, headers: dict[str, str] | None = None) -> None:
