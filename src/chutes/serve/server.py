@@ -274,8 +274,10 @@ def _log_broken_streams_once() -> None:
 
 
 class _OnlyOnce(logging.Filter):
-    """Keeps uvicorn from logging a broken stream once more: the traceback is in our log already."""
+    """Keeps uvicorn from logging a broken stream once more, and a refused handshake as an unanswered one."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
-        return not isinstance(error, StreamAborted)
+        # Uvicorn says this of every websocket that was denied with a status, which is an answer.
+        unanswered = record.msg == "ASGI callable returned without completing handshake."
+        return not unanswered and not isinstance(error, StreamAborted)
