@@ -63,6 +63,7 @@ class Binding:
         collect: for each of the function's parameters, how its value comes from what FastAPI read.
         positional: names of those that can only be given by position, in order.
         in_form: the values come from a form, which is parsed before they are collected.
+        media_type: of the body, as OpenAPI shows it.
         takes_request: the request itself is one of the values.
         takes_response: the response is one of the values, for its headers and status.
         openapi: what must be added to the operation's OpenAPI by hand.
@@ -72,6 +73,7 @@ class Binding:
     collect: Mapping[str, Collect]
     positional: tuple[str, ...]
     in_form: bool
+    media_type: str
     takes_request: bool
     takes_response: bool
     openapi: Mapping[str, Any]
@@ -136,10 +138,16 @@ class _Binder:
             collect=self.collect,
             positional=self.positional,
             in_form=self.in_form,
+            media_type=self._media_type(),
             takes_request=REQUEST in self.taken,
             takes_response=RESPONSE in self.taken,
             openapi=self.openapi,
         )
+
+    def _media_type(self) -> str:
+        if any(isinstance(_marker(one), params.File) or _is_upload(one.annotation) for one in self.explicit):
+            return "multipart/form-data"
+        return "application/x-www-form-urlencoded" if self.in_form else "application/json"
 
     def _bind_plain(self) -> None:
         schema = usable(self.cord.input_schema)

@@ -23,7 +23,7 @@ from chutes.serve.calls import CordCall, runner
 from chutes.serve.disconnects import Disconnects
 from chutes.serve.exchange import exchange_of
 from chutes.serve.fast import FastCord, fast_cord
-from chutes.serve.operations import describe, stream_type
+from chutes.serve.operations import describe, stream_content, stream_type
 
 if TYPE_CHECKING:
     from chutes.serve.app import ServedChute
@@ -85,7 +85,7 @@ def add_cord_route(served: "ServedChute", cord: Cord) -> None:
             methods=[cord.method],
             name=cord.name,
             route_class_override=CordRoute,
-            **describe(cord, binding, twin=twin.cord if twin else None),
+            **describe(cord, binding),
         )
     except DefinitionError:
         raise
@@ -112,6 +112,10 @@ def _pair(served: "ServedChute", first: CordRoute, second: CordRoute) -> None:
     routes[routes.index(first)] = plain
     del routes[-1]
     plain.twin = streaming
+    status = plain.status_code or 200
+    documented = plain.responses.get(status, {"description": "Successful Response"})
+    content = documented.get("content", {}) | stream_content(streaming.cord)
+    plain.responses = {**plain.responses, status: {**documented, "content": content}}
 
 
 def _admitting(own: ASGIApp, served: "ServedChute", cord: Cord) -> ASGIApp:

@@ -15,9 +15,11 @@ from collections.abc import (
 )
 from typing import Any, get_args, get_origin
 
+from fastapi.utils import is_body_allowed_for_status_code
 from pydantic import BaseModel, PydanticSchemaGenerationError, PydanticUserError, TypeAdapter
 from pydantic.errors import PydanticInvalidForJsonSchema
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
+from starlette.routing import compile_path
 
 from chutes.chute.cord import Cord
 from chutes.serve.annotations import usable
@@ -25,10 +27,11 @@ from chutes.serve.answers import is_json
 from chutes.serve.binding import BODY_VERBS, Binding
 from chutes.serve.hints import read_hints
 
-__all__ = ["describe", "stream_type"]
+__all__ = ["describe", "stream_content", "stream_type"]
 
 _STREAMS = (AsyncIterator, AsyncGenerator, AsyncIterable, Iterator, Generator, Iterable)
 _EVENT_STREAM = "text/event-stream"
+_JSON = "application/json"
 _ERRORS = {
     413: "The body is larger than the chute takes.",
     500: "The chute's own code failed; its log has the request id.",
@@ -42,21 +45,13 @@ class _BareResponse(Response):
     media_type = None
 
 
-def describe(cord: Cord, binding: Binding, twin: Cord | None) -> dict[str, Any]:
-    """Keyword arguments for FastAPI's `add_api_route` that document the cord.
-
-    Args:
-        cord: the cord.
-        binding: where its arguments come from.
-        twin: the cord that answers on the same path, when there is one.
-    """
+def describe(cord: Cord, binding: Binding) -> dict[str, Any]:
+    """Keyword arguments for FastAPI's `add_api_route` that document the cord."""
     options = dict(cord.route_options)
     written = options.pop("responses", None) or {}
     hint = read_hints(cord.function, f"cord {cord.name!r}").get("return", inspect.Parameter.empty)
-    content, model = _output(cord, hint)
-    if twin is not None:
-        content = _merged(content, cord, twin)
     status = options.get("status_code") or 200
+    content, model = _output(cord, hint) if is_body_allowed_for_status_code(status) else ({}, None)
     responses: dict[int | str, dict[str, Any]] = {code: _error(text) for code, text in _ERRORS.items()}
     if cord.method in BODY_VERBS:
         responses[400] = _error("The body cannot be read.")
@@ -68,21 +63,25 @@ def describe(cord: Cord, binding: Binding, twin: Cord | None) -> dict[str, Any]:
         "summary": cord.name.replace("_", " ").strip().capitalize(),
         "response_model": model,
         "responses": responses,
-        "openapi_extra": _request_body(cord, binding),
+        "openapi_extra": _extra(cord, binding),
     }
     if model is None:
         described["response_class"] = _BareResponse
+    elif cord.output_content_type != _JSON:
+        described["response_class"] = type(
+            "NamedJSON", (JSONResponse,), {"media_type": cord.output_content_type}
+        )
     return described | options
 
 
 def _output(cord: Cord, hint: Any) -> tuple[dict[str, Any], Any]:
     """The content of a good answer: written out by hand, or a type that FastAPI describes."""
     if cord.stream:
-        return {stream_type(cord): {"schema": {}}}, None
+        return stream_content(cord), None
     if not is_json(cord.output_content_type):
         text = cord.output_content_type.startswith("text/")
         schema = {"type": "string"} if text else {"type": "string", "format": "binary"}
-        return {cord.output_content_type: {"schema": schema}, "application/json": {"schema": {}}}, None
+        return {cord.output_content_type: {"schema": schema}, _JSON: {"schema": {}}}, None
     if isinstance(cord.output_schema, dict):
         return {cord.output_content_type: {"schema": cord.output_schema}}, None
     if cord.output_schema is not None:
@@ -90,25 +89,31 @@ def _output(cord: Cord, hint: Any) -> tuple[dict[str, Any], Any]:
     if inspect.isclass(hint) and issubclass(hint, Response):
         return {hint.media_type or "*/*": {"schema": {}}}, None
     if hint is inspect.Parameter.empty or not _has_schema(hint):
-        return {"application/json": {"schema": {}}}, None
+        return {cord.output_content_type: {"schema": {}}}, None
     # A hint documents; what the function returns is not held to it.
     return {}, hint
 
 
 def stream_type(cord: Cord) -> str:
-    """The content type that a cord's stream is documented with: its own, else that of its return hint."""
-    if cord.output_content_type != "application/json":
-        return cord.output_content_type
+    """The content type of a cord's stream: its own, else that of its return hint, else that of events."""
+    return _stream_types(cord)[0]
+
+
+def stream_content(cord: Cord) -> dict[str, Any]:
+    """The content of a stream, for OpenAPI: every type that it may turn out to have."""
+    return {content_type: {"schema": {}} for content_type in _stream_types(cord)}
+
+
+def _stream_types(cord: Cord) -> tuple[str, ...]:
+    if cord.output_content_type != _JSON:
+        return (cord.output_content_type,)
     hint = read_hints(cord.function, f"cord {cord.name!r}").get("return")
     origin, arguments = get_origin(hint), get_args(hint)
-    item = arguments[0] if origin in _STREAMS and arguments else None
-    if item is str:
-        return "text/plain"
-    return "application/octet-stream" if item is bytes else _EVENT_STREAM
-
-
-def _merged(content: dict[str, Any], cord: Cord, twin: Cord) -> dict[str, Any]:
-    return content | {stream_type(cord if cord.stream else twin): {"schema": {}}}
+    if origin not in _STREAMS or not arguments:
+        # The first chunk will decide.
+        return (_EVENT_STREAM, "text/plain", "application/octet-stream")
+    known = {str: "text/plain", bytes: "application/octet-stream"}
+    return (known.get(arguments[0], _EVENT_STREAM),)
 
 
 def _has_schema(hint: Any) -> bool:
@@ -139,17 +144,22 @@ def _error(text: str) -> dict[str, Any]:
     return {"description": text, "content": {"application/json": {"schema": schema}}}
 
 
-def _request_body(cord: Cord, binding: Binding) -> dict[str, Any] | None:
+def _extra(cord: Cord, binding: Binding) -> dict[str, Any] | None:
+    """What FastAPI cannot know of the operation: placeholders that no parameter takes, the example, a JSON schema."""
     extra = dict(binding.openapi)
+    taken = {parameter.name for parameter in binding.parameters}
+    unread = [name for name in compile_path(cord.path)[2] if name not in taken]
+    if unread:
+        text = {"in": "path", "required": True, "schema": {"type": "string"}}
+        extra["parameters"] = [*extra.get("parameters", ()), *({"name": name, **text} for name in unread)]
     example = _example(usable(cord.minimal_input_schema))
-    media_type = "multipart/form-data" if binding.in_form else "application/json"
     content: dict[str, Any] = {}
     if example is not None and cord.method in BODY_VERBS:
         content["examples"] = {"minimal": {"summary": "The least that is needed", "value": example}}
     if isinstance(cord.input_schema, dict):
         content["schema"] = cord.input_schema
     if content:
-        extra["requestBody"] = {"content": {media_type: content}}
+        extra["requestBody"] = {"content": {binding.media_type: content}}
     return extra or None
 
 
