@@ -200,11 +200,16 @@ def _fastapi_options(chute: Chute) -> dict[str, Any]:
 
 
 def _invalid_input(_request: Request, error: Exception) -> Response:
-    # FastAPI's own handler shows the input too, but fails where that holds NaN or half a character pair.
+    # FastAPI's own handler shows the input too, but fails where that holds NaN, half a character pair, bytes that are
+    # no text, or a thousand lists in each other.
     assert isinstance(error, RequestValidationError)  # noqa: S101 - it is registered for these
-    return Response(
-        encode_json({"detail": jsonable_encoder(error.errors())}), 422, media_type="application/json"
-    )
+    try:
+        encoders = {bytes: lambda value: value.decode(errors="replace")}
+        body = encode_json({"detail": jsonable_encoder(error.errors(), custom_encoder=encoders)})
+    except (ValueError, RecursionError):
+        told = [{key: one[key] for key in ("type", "loc", "msg")} for one in error.errors()]
+        body = encode_json({"detail": told})
+    return Response(body, 422, media_type="application/json")
 
 
 def _internal_error(request: Request, error: Exception) -> JSONResponse:

@@ -188,7 +188,7 @@ async def _wants_stream(scope: Scope, receive: Receive) -> tuple[bool, Receive]:
     body = await request.body()
     try:
         parsed = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         parsed = None
     unread = [{"type": "http.request", "body": body, "more_body": False}]
 

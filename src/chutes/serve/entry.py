@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
 from chutes.errors import NotReady, RequestError
@@ -86,6 +87,9 @@ class Entry:
                 raise StreamAborted from error
             text = "The chute stopped before this call was done."
             await _send_error(tracked, RequestError(text), exchange.request_id)
+        except ClientDisconnect:
+            # It left in the middle of its body: there is nobody to answer.
+            return
         except Exception as error:
             self._log(scope, error)
             if not exchange.status:
