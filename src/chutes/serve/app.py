@@ -12,7 +12,7 @@ from fastapi.exception_handlers import request_validation_exception_handler
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -23,6 +23,7 @@ from chutes.chute.websocket import Socket
 from chutes.serve.admission import Admission
 from chutes.serve.answers import encode_json
 from chutes.serve.auth import KeyRing
+from chutes.serve.calls import CLIENT_CLOSED_REQUEST
 from chutes.serve.cords import add_cord_route
 from chutes.serve.entry import Entry
 from chutes.serve.exchange import exchange_of
@@ -212,7 +213,10 @@ def _invalid_input(_request: Request, error: Exception) -> Response:
     return Response(body, 422, media_type="application/json")
 
 
-def _internal_error(request: Request, error: Exception) -> JSONResponse:
+def _internal_error(request: Request, error: Exception) -> Response:
+    if isinstance(error, ClientDisconnect):
+        # Nobody reads this; it is counted as what it is.
+        return Response(status_code=CLIENT_CLOSED_REQUEST)
     if isinstance(error, HTTPException):
         # It was raised in middleware, outside of FastAPI's handling: a body over the limit, say.
         return JSONResponse({"detail": error.detail}, error.status_code, headers=error.headers)

@@ -21,9 +21,10 @@ from chutes.serve.streaming import StreamReply, is_stream, open_stream
 if TYPE_CHECKING:
     from chutes.serve.app import ServedChute
 
-__all__ = ["CordCall", "runner"]
+__all__ = ["CLIENT_CLOSED_REQUEST", "CordCall", "runner"]
 
-_CLIENT_CLOSED_REQUEST = 499
+CLIENT_CLOSED_REQUEST = 499
+"""What nginx logs for a client that left; it is counted, and never received."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class CordCall:
             return await self.response(exchange, exchange.disconnects, result, values[RESPONSE])
         except ClientGone:
             self.note_gone(request.url.path)
-            return Response(status_code=_CLIENT_CLOSED_REQUEST)
+            return Response(status_code=CLIENT_CLOSED_REQUEST)
 
     async def result(self, exchange: Exchange, disconnects: Disconnects, values: dict[str, Any]) -> Any:
         """What the function returns, once it had its turn.
