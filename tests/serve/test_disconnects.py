@@ -6,7 +6,7 @@ import time
 from typing import Annotated
 
 import pytest
-from fastapi import Depends, Request
+from fastapi import Depends
 from fastapi.responses import StreamingResponse
 
 from chutes.testing import AsyncTestClient, async_wait_until
@@ -286,25 +286,6 @@ async def test_a_synchronous_cord_runs_to_its_end_and_keeps_its_slot_until_then(
         assert not next_call.done()
         release.set()
         assert (await next_call).json() == ["begin", "done"]
-
-
-@pytest.mark.parametrize("size", [10, 300_000])
-async def test_watching_for_the_client_eats_nothing_of_the_body(size):
-    chute = new_chute(on_disconnect="cancel")
-
-    @chute.cord("/run")
-    async def run(self, request: Request):
-        await asyncio.sleep(0.03)
-        return sum([len(part) async for part in request.stream()])
-
-    async def body():
-        for _ in range(10):
-            await asyncio.sleep(0.002)
-            yield b"x" * (size // 10)
-
-    async with AsyncTestClient(chute) as client:
-        assert (await client.post("/run", content=b"x" * size)).json() == size
-        assert (await client.post("/run", content=body())).json() == size
 
 
 async def test_timeouts_inside_a_watched_cord_are_their_own():

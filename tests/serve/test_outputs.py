@@ -287,6 +287,10 @@ def test_an_output_schema_validates_and_filters(result, shown):
     assert answer_of(result, output_schema=Answer).json() == shown
 
 
+def test_half_a_character_pair_passes_an_output_schema():
+    assert answer_of({"text": "a\ud83d"}, output_schema=Answer).json()["text"] == "a\ud83d"
+
+
 def test_an_output_schema_reads_attributes_of_other_objects():
     class Row:
         text, used, topK = "t", 2, 3  # noqa: N815 - the alias

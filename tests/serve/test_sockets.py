@@ -231,6 +231,21 @@ def test_an_error_before_the_accept_refuses(caplog):
     assert "The websocket /talk failed: ValueError: secret" in caplog.text
 
 
+@pytest.mark.parametrize("expected", ["text", "bytes"])
+def test_a_frame_of_the_wrong_kind_closes_with_1003_and_is_the_clients_error(expected, caplog):
+    async def run(self, websocket):
+        await websocket.accept()
+        await getattr(websocket, f"receive_{expected}")()
+
+    with with_socket(run) as client, client.websocket_connect("/talk") as session:
+        if expected == "text":
+            session.send_bytes(b"a")
+        else:
+            session.send_text("a")
+        assert closed_by(session) == 1003
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
 @pytest.mark.parametrize("accepted", [True, False])
 def test_a_websocket_exception_closes_with_its_code(accepted):
     async def run(self, websocket):
