@@ -26,6 +26,7 @@ from chutes.serve.holding import Holding, starting_answer
 from chutes.serve.lifecycle import State
 from chutes.serve.listener import bind, from_fd, url_of
 from chutes.serve.logs import configure_logging
+from chutes.serve.protocol import Protocol, drop_slow_heads
 from chutes.serve.reload import serve_with_reload, this_program
 from chutes.serve.streaming import StreamAborted
 from chutes.settings import Settings
@@ -42,6 +43,7 @@ _THREADS_GRACE_SECONDS = 1.0
 _INTERRUPTED_SECONDS = 2.0
 _HELD_SECONDS = 2.0
 _FIRST_REQUEST_SECONDS = 0.1
+_TICKS_PER_SECOND = 10
 _LOOPBACK = ("127.", "::1", "localhost")
 
 
@@ -125,6 +127,7 @@ class _Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 cast("ASGIApplication", served),
+                http=Protocol,
                 lifespan="off",
                 log_config=None,
                 access_log=False,
@@ -160,6 +163,12 @@ class _Server(uvicorn.Server):
         logging.getLogger("chutes.serve").info(
             "%s/%s is ready on %s", config.username, config.name, url, extra=facts
         )
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second: uvicorn's own housekeeping; once a second ours."""
+        if counter % _TICKS_PER_SECOND == 0:
+            drop_slow_heads(self.server_state.connections)
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let requests finish, then run the shutdown hooks."""

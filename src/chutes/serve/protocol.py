@@ -1,0 +1,121 @@
+"""Uvicorn's HTTP protocol, with limits for clients that keep to no rule."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+__all__ = ["Protocol", "drop_slow_heads"]
+
+_LONGEST_HEAD = 65536
+_HEAD_SECONDS = 30.0
+_MOST_AT_ONCE = 1000
+
+
+class Protocol(HttpToolsProtocol):
+    """One connection.
+
+    Uvicorn's own keeps whatever a client sends as header fields or trailers, without a bound and before anybody asks
+    for a key, and waits for the end of a head for ever.
+    """
+
+    head_since: float | None = None
+    """When the head that is not complete yet began; None while there is none."""
+    _loose = 0
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._under_way: deque[RequestResponseCycle] = deque()
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's own
+        """A client is there, and owes a request."""
+        super().connection_made(transport)
+        self.head_since = time.monotonic()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client has left."""
+        self._abandon()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse, and count what belongs to no body."""
+        self._loose += len(data)
+        super().data_received(data)
+        if self._loose > _LONGEST_HEAD and not self.transport.is_closing():
+            self._refuse(b"431 Request Header Fields Too Large")
+
+    def on_message_begin(self) -> None:
+        """A head begins."""
+        self._loose = 0
+        self.head_since = time.monotonic()
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """A head is complete; fields that come after the body are no part of it."""
+        self.head_since = None
+        while self._under_way and self._under_way[0].response_complete:
+            self._under_way.popleft()
+        if len(self._under_way) > _MOST_AT_ONCE:
+            raise ValueError("The client sends requests and reads no answers.")
+        super().on_headers_complete()
+        if not self.parser.should_upgrade():
+            self.headers = []
+            self._under_way.append(self.cycle)
+
+    def on_body(self, body: bytes) -> None:
+        """A part of a body, which has a limit of its own."""
+        self._loose = 0
+        super().on_body(body)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer bytes that are no HTTP; the requests before them keep their answers."""
+        cycle = self._newest
+        if cycle is None:
+            super().send_400_response(msg)
+        elif not cycle.more_body:
+            cycle.keep_alive = False
+        else:
+            if cycle.response_started or self.pipeline:
+                self.transport.close()
+            else:
+                super().send_400_response(msg)
+            self._abandon()
+
+    def drop(self) -> None:
+        """End a connection whose head does not come to its end."""
+        self.head_since = None
+        self._refuse(b"408 Request Timeout")
+
+    @property
+    def _newest(self) -> RequestResponseCycle | None:
+        """The call that was sent last, as long as its answer is not complete."""
+        return self._under_way[-1] if self._under_way and not self._under_way[-1].response_complete else None
+
+    def _refuse(self, status: bytes) -> None:
+        if self._newest is None:
+            lines = [b"HTTP/1.1 " + status, b"content-length: 0", b"connection: close", b"", b""]
+            self.transport.write(b"\r\n".join(lines))
+        self.transport.close()
+        self._abandon()
+
+    def _abandon(self) -> None:
+        """Tell every call under way that nobody waits for it: uvicorn tells the one that was sent last."""
+        for cycle in self._under_way:
+            if not cycle.response_complete:
+                cycle.disconnected = True
+                cycle.message_event.set()
+
+
+def drop_slow_heads(connections: Iterable[object]) -> None:
+    """End the connections that have owed the rest of a head for too long."""
+    limit = time.monotonic() - _HEAD_SECONDS
+    for connection in list(connections):
+        if (
+            isinstance(connection, Protocol)
+            and connection.head_since is not None
+            and connection.head_since < limit
+        ):
+            connection.drop()
