@@ -1,10 +1,17 @@
 """What every test may ask for: an empty chute, and an environment without settings."""
 
 import os
+import signal
 
 import pytest
 
 from chutes import Chute
+
+
+def pytest_configure() -> None:
+    """Signals mean what they mean in a terminal: a shell's background job, or `nohup`, has some of them ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)

@@ -230,7 +230,7 @@ def test_uvicorn_s_lines_are_among_ours(stderr):
         logging.getLogger(name).handlers = [logging.StreamHandler()]
         logging.getLogger(name).propagate = False
     configure_logging(JSON, "info")
-    logging.getLogger("uvicorn.error").info("started", extra={"color_message": "\x1b[1mstarted"})
+    logging.getLogger("uvicorn.error").warning("started", extra={"color_message": "\x1b[1mstarted"})
 
     line = only_line(stderr)
 

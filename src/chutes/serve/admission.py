@@ -37,6 +37,7 @@ class Admission:
         self.refused = 0
         self._clock = clock
         self._waiting: deque[asyncio.Future[None]] = deque()
+        self._called_up = 0
         self._mean_seconds: float | None = None
 
     @property
@@ -93,7 +94,7 @@ class Admission:
 
     def acquire_at_once(self) -> float | None:
         """The moment at which a free slot was taken; None when there is none, or others wait for it."""
-        if self.running < self.concurrency and not self._waiting:
+        if self.running < self.concurrency and not self._waiting and not self._called_up:
             self.running += 1
             return self._clock()
         return None
@@ -102,13 +103,20 @@ class Admission:
         """Wait for a slot behind those that wait already; returns the moment at which it was taken."""
         if (since := self.acquire_at_once()) is not None:
             return since
-        turn = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        turn = loop.create_future()
         self._waiting.append(turn)
+        if self.running < self.concurrency:
+            # A slot is free, but one who was called up has not begun yet: the first in the queue follows after that one.
+            self.running += 1
+            loop.call_soon(self._pass_on)
         try:
             await turn
+            self._called_up -= 1
         except asyncio.CancelledError:
             # The turn may have come in the very step in which the wait was cancelled: pass it on.
             if turn.done() and not turn.cancelled():
+                self._called_up -= 1
                 self._pass_on()
             elif turn in self._waiting:
                 self._waiting.remove(turn)
@@ -127,6 +135,7 @@ class Admission:
             turn = self._waiting.popleft()
             if not turn.done():
                 turn.set_result(None)
+                self._called_up += 1
                 return
         self.running -= 1
 

@@ -91,16 +91,20 @@ class Entry:
             # It left in the middle of its body: there is nobody to answer.
             return
         except Exception as error:
-            self._log(scope, error)
-            if not exchange.status:
-                await _send_error(tracked, RequestError("Internal Server Error"), exchange.request_id)
-            elif not exchange.complete:
-                raise StreamAborted from error
-            if wants_errors(scope):
-                raise
+            await self._failed(scope, exchange, tracked, error)
         finally:
             self._count(scope, exchange)
             current_request_id.reset(token)
+
+    async def _failed(self, scope: Scope, exchange: Exchange, send: Send, error: Exception) -> None:
+        """Log what escaped from the application, and see that the client learns of it."""
+        self._log(scope, error)
+        if not exchange.status:
+            await _send_error(send, RequestError("Internal Server Error"), exchange.request_id)
+        elif not exchange.complete:
+            raise StreamAborted from error
+        if wants_errors(scope):
+            raise error
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange(_request_id(dict(scope["headers"])))

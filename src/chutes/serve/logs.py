@@ -48,6 +48,8 @@ def configure_logging(settings: Settings, level: str) -> None:
         root.removeHandler(former)
     root.addHandler(LogHandler(_formatter(settings)))
     root.setLevel(number)
+    # Uvicorn's own lines tell of connections and processes; ours say the same in the user's words.
+    logging.getLogger("uvicorn").setLevel(logging.DEBUG if number <= logging.DEBUG else logging.WARNING)
     for name in _UVICORN:
         logger = logging.getLogger(name)
         logger.handlers.clear()

@@ -73,8 +73,6 @@ def serve(chute: Chute, options: ServerOptions, settings: Settings) -> int:
         DefinitionError: a cord or websocket cannot be served.
     """
     configure_logging(settings, options.log_level)
-    # Uvicorn's own lines tell of connections and processes; ours say the same in the user's words.
-    logging.getLogger("uvicorn").setLevel(logging.DEBUG if options.log_level == "debug" else logging.WARNING)
     listener = bind(options.host, options.port) if options.fd is None else from_fd(options.fd)
     with listener:
         served = _served(chute, settings)
