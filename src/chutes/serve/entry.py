@@ -90,7 +90,7 @@ class Entry:
         except ClientDisconnect:
             # It left in the middle of its body: there is nobody to answer.
             return
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the edge of the request: nothing may escape unlogged
             await self._failed(scope, exchange, tracked, error)
         finally:
             self._count(scope, exchange)
