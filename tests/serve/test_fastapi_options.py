@@ -5,6 +5,7 @@ from typing import Annotated
 
 import pytest
 from fastapi import Depends, FastAPI, Header, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.middleware import Middleware
 from fastapi.middleware.gzip import GZipMiddleware
 from fastapi.responses import JSONResponse
@@ -106,6 +107,29 @@ def test_exception_handlers_answer_for_cords():
         response = client.post("/run", json={"text": "own"}, headers={"X-Request-ID": "r-1"})
         assert (response.status_code, response.json()) == (418, {"own": "own", "id": "r-1"})
         assert client.get("/nowhere").json() == {"missing": "/nowhere"}
+
+
+@pytest.mark.parametrize("takes_request", [True, False])
+@pytest.mark.parametrize("body", [{"text": "own"}, {"text": "http"}, {"text": 1}])
+def test_a_handler_may_read_the_body_of_the_request_that_failed(takes_request, body):
+    async def show(request, error):
+        return JSONResponse([type(error).__name__, await request.json()], status_code=418)
+
+    def fail(text):
+        raise OwnError(text) if text == "own" else HTTPException(400)
+
+    async def with_request(self, text: str, request: Request):
+        fail(text)
+
+    async def without(self, text: str):
+        fail(text)
+
+    handlers = {OwnError: show, HTTPException: show, RequestValidationError: show}
+    chute = new_chute(exception_handlers=handlers)
+    with serving(with_request if takes_request else without, chute=chute) as client:
+        name, shown = client.post("/run", json=body, timeout=5).json()
+    assert shown == body
+    assert name in ("OwnError", "HTTPException", "RequestValidationError")
 
 
 @pytest.mark.parametrize("code", [500, Exception])

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from fastapi import Request, UploadFile
 
-from chutes.testing import AsyncTestClient
+from chutes.testing import AsyncTestClient, async_wait_until
 from support.serving import new_chute
 
 
@@ -63,3 +63,44 @@ async def test_a_client_that_leaves_in_the_middle_of_its_body_is_no_error(kind, 
         await asyncio.wait([sent])
         assert (await client.get("/readyz")).status_code == 200
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+@pytest.mark.parametrize("policy", ["finish", "cancel"])
+@pytest.mark.parametrize("also_by_name", [True, False])
+async def test_asking_whether_the_client_left_loses_nothing_of_the_body(policy, also_by_name):
+    chute = new_chute(on_disconnect=policy)
+
+    async def asked(request):
+        answers = [await request.is_disconnected() for _ in range(3)]
+        return [answers, (await request.body()).decode()]
+
+    async def with_name(self, text: str, request: Request):
+        await asyncio.sleep(0.01)
+        return await asked(request)
+
+    async def alone(self, request: Request):
+        await request.body()
+        return await asked(request)
+
+    chute.cord("/run")(with_name if also_by_name else alone)
+    async with AsyncTestClient(chute, timeout=5) as client:
+        response = await client.post("/run", json={"text": "a"})
+    assert response.json() == [[False] * 3, '{"text":"a"}']
+
+
+async def test_a_cord_may_ask_whether_its_client_left():
+    chute = new_chute()
+    chute.seen = []
+
+    @chute.cord("/run")
+    async def run(self, text: str, request: Request):
+        self.seen.append("begin")
+        while not await request.is_disconnected():
+            await asyncio.sleep(0.002)
+        self.seen.append("left")
+
+    async with AsyncTestClient(chute) as client:
+        sent = asyncio.create_task(client.post("/run", json={"text": "a"}))
+        await async_wait_until(lambda: chute.seen)
+        sent.cancel()
+        await async_wait_until(lambda: "left" in chute.seen)

@@ -28,11 +28,12 @@ from chutes.serve.cords import add_cord_route
 from chutes.serve.entry import Entry
 from chutes.serve.exchange import exchange_of
 from chutes.serve.fast import is_tested_version
-from chutes.serve.gate import Gate, Rejoin
+from chutes.serve.gate import Gate
 from chutes.serve.health import Health
 from chutes.serve.lifecycle import Lifecycle
 from chutes.serve.metrics import Meters
 from chutes.serve.pages import built_in_routes
+from chutes.serve.rejoining import Rejoin
 from chutes.serve.sockets import add_socket_route
 from chutes.serve.threads import Threads
 from chutes.settings import Settings
@@ -54,12 +55,15 @@ class ChuteApp(FastAPI):
             return super().build_middleware_stack()
         router, users = self.router, list(self.user_middleware)
         # The last middleware is the one next to FastAPI's handling of exceptions.
-        self.user_middleware.append(Middleware(Gate, routes=lambda: router.routes, router=router))
+        gate = Middleware(Gate, routes=lambda: router.routes, router=router, application=self)
+        self.user_middleware.append(gate)
         self.router = Rejoin(router)  # type: ignore[assignment] # the stack needs of it only that it is an application
         try:
-            return super().build_middleware_stack()
+            stack = super().build_middleware_stack()
         finally:
             self.router, self.user_middleware = router, users
+        self.served.bare_stack = None if users else stack
+        return stack
 
     def add_middleware(self, *arguments: Any, **options: Any) -> None:
         """Add middleware, also from within a startup hook.
@@ -89,7 +93,10 @@ class ServedChute:
         own_threads = Threads(1, name=f"{self.threads.name}-hooks")
         self.meters = Meters(self.admission)
         self.takes_short_way = settings.fast_path and is_tested_version()
-        self.gate = Gate(self.app, routes=lambda: self.app.router.routes, router=self.app.router)
+        self.bare_stack: ASGIApp | None = None
+        router = self.app.router
+        self._gate = Gate(self.app, routes=lambda: router.routes, router=router, application=self.app)
+        self._front: tuple[ASGIApp | None, ASGIApp] = (None, self.app)
         self.lifecycle = Lifecycle(
             chute,
             startup=definition.ordered_startup,
@@ -112,6 +119,17 @@ class ServedChute:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer as an ASGI application."""
         await self.entry(scope, receive, send)
+
+    @property
+    def front(self) -> ASGIApp:
+        """What requests meet first: the gate, when nobody has put anything between the server and the cords."""
+        stack, front = self._front
+        if stack is not self.app.middleware_stack:
+            stack = self.app.middleware_stack
+            observed = self.app.root_path or _has_telemetry(self.app)
+            front = self._gate if stack is self.bare_stack and not observed else self.app
+            self._front = stack, front
+        return front
 
     def add_cord(self, cord: Cord) -> None:
         """Serve one more cord."""
@@ -170,6 +188,12 @@ def _paths(routes: Iterable[BaseRoute]) -> set[str]:
         inner = getattr(route, "effective_route_contexts", None)
         found.update(one.path for one in (inner() if inner is not None else (route,)) if hasattr(one, "path"))
     return found
+
+
+def _has_telemetry(app: FastAPI) -> bool:
+    """Whether FastAPI itself reports each request; older ones cannot."""
+    native = getattr(app, "_native_telemetry", None)
+    return native is not None and native.enabled()
 
 
 def serve_chute(chute: Chute, settings: Settings | None = None) -> ServedChute:

@@ -38,11 +38,13 @@ from chutes.serve.annotations import (
 )
 from chutes.serve.hints import read_hints
 
-__all__ = ["BODY_VERBS", "FORM", "REQUEST", "RESPONSE", "Binding", "bind"]
+__all__ = ["BODY_VERBS", "FORM", "INPUT", "REQUEST", "RESPONSE", "Binding", "bind"]
 
 REQUEST = "chute_request"
 RESPONSE = "chute_response"
 """Names of the two parameters that every endpoint has beside the user's."""
+INPUT = "chute_input"
+"""Name of the one that stands for the user's, where their values are the fields of one input."""
 FORM = "chute_form"
 """Name under which the parsed form stands among the values, for cords that read one."""
 
@@ -161,7 +163,7 @@ class _Binder:
     def _bind_schema(self, schema: Any) -> None:
         """The input is validated as `schema`; its fields, or all of it, become the arguments."""
         whole = [one for one in self.plain if len(self.plain) == 1 or one.annotation == schema]
-        collect = self._read_whole("chute_input", schema, _EMPTY)
+        collect = self._read_whole(INPUT, schema, _EMPTY)
         fields = field_names(schema)
         for parameter in self.plain:
             if parameter in whole:
@@ -267,9 +269,9 @@ class _Binder:
         model: type[BaseModel] = create_model(title, __module__=self.cord.function.__module__, **fields)  # type: ignore[call-overload] # fields by name
         required = any(info.is_required() for info in model.model_fields.values())
         body = Body() if required else Body(default_factory=model)
-        self._read("chute_input", Annotated[model, body], _EMPTY)
+        self._read(INPUT, Annotated[model, body], _EMPTY)
         for name, inner in renamed.items():
-            self.collect[name] = _field_of(_value_of("chute_input"), inner)
+            self.collect[name] = _field_of(_value_of(INPUT), inner)
 
     def _read_one(self, name: str, annotation: Any, default: Any, *, alias: str) -> str:
         """Read one named value; returns the name under which it stands among the values."""

@@ -2,7 +2,7 @@
 
 import contextlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -60,28 +60,31 @@ class CordCall:
         if self.binding.in_form:
             values[FORM] = await request.form()
         try:
-            result = await self.result(exchange, exchange.disconnects, values)
+            positional, named = self.binding.arguments(values)
+            exchange.place = self.served.admission.enter()
+            run = partial(self.run, *positional, **named)
+            result = await self.result(exchange, exchange.disconnects, run)
             return await self.response(exchange, exchange.disconnects, result, values[RESPONSE])
         except ClientGone:
             self.note_gone(request.url.path)
             return Response(status_code=CLIENT_CLOSED_REQUEST)
 
-    async def result(self, exchange: Exchange, disconnects: Disconnects, values: dict[str, Any]) -> Any:
+    async def result(
+        self, exchange: Exchange, disconnects: Disconnects, run: Callable[[], Awaitable[Any]]
+    ) -> Any:
         """What the function returns, once it had its turn.
 
         Raises:
-            QueueFull: no place is left.
             ClientGone: the client left, and the call with it.
         """
-        positional, named = self.binding.arguments(values)
-        place = exchange.place = self.served.admission.enter()
-        if not place.start_at_once():
+        place = exchange.place
+        if place is not None and not place.start_at_once():
             async with disconnects.cancelling():
                 await place.start()
         if not self.cancels_call:
-            return await self.run(*positional, **named)
+            return await run()
         async with disconnects.cancelling():
-            return await self.run(*positional, **named)
+            return await run()
 
     async def response(
         self, exchange: Exchange, disconnects: Disconnects, result: Any, injected: Response

@@ -111,7 +111,7 @@ def _pair(served: "ServedChute", first: CordRoute, second: CordRoute) -> None:
     # The pair stands where its first cord was written: routes are tried in order.
     routes[routes.index(first)] = plain
     del routes[-1]
-    plain.twin = streaming
+    plain.twin, plain.fast = streaming, None
     status = plain.status_code or 200
     documented = plain.responses.get(status, {"description": "Successful Response"})
     content = documented.get("content", {}) | stream_content(streaming.cord)
@@ -123,9 +123,12 @@ def _admitting(own: ASGIApp, served: "ServedChute", cord: Cord) -> ASGIApp:
 
     async def admitted(scope: Scope, receive: Receive, send: Send) -> None:
         exchange = exchange_of(scope)
+        checked = exchange.meter is not None
         exchange.meter = meter
         exchange.disconnects = Disconnects(receive)
-        _refuse_when_full(served, cord)
+        if not checked:
+            # On its way here from the short one it was let in already.
+            _refuse_when_full(served, cord)
         try:
             await own(scope, exchange.disconnects.receive, send)
         except QueueFull as full:

@@ -5,7 +5,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -45,6 +45,7 @@ class Entry:
 
     def __init__(self, served: "ServedChute", keys: KeyRing) -> None:
         self._served = served
+        self._lifecycle = served.lifecycle
         self._keys = keys
         self._requests = logging.getLogger("chutes.requests")
         self._limit = served.chute.config.max_body_size
@@ -55,28 +56,27 @@ class Entry:
         """Whether requests need an API key."""
         return bool(self._keys)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Answer one request or websocket, or speak the lifespan protocol."""
         if scope["type"] == "http":
-            await self._http(scope, receive, send)
-        elif scope["type"] == "websocket":
-            await self._websocket(scope, receive, send)
-        else:
-            await self._served.lifecycle.lifespan(scope, receive, send)
+            return self._http(scope, receive, send)
+        if scope["type"] == "websocket":
+            return self._websocket(scope, receive, send)
+        return self._lifecycle.lifespan(scope, receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
-        exchange = Exchange(_request_id(headers))
-        exchange.attach(scope, self._served.lifecycle.values)
+        exchange = Exchange(_request_id(headers), send, self._lifecycle)
+        exchange.attach(scope, self._lifecycle.values)
         token = current_request_id.set(exchange.request_id)
-        tracked = self._tracking(exchange, send)
+        tracked = exchange.track
         try:
-            if self._route_path(scope) not in _PROBES or not await self._probe(scope, tracked):
+            if not scope["path"].endswith(_PROBES) or not await self._probe(scope, tracked):
                 self._admit(scope)
                 receive = limited(scope, headers, receive, self._limit)
-                # Without middleware of the user's own nothing stands between here and the cord.
-                direct = self._served.takes_short_way and not self._served.app.user_middleware
-                await (self._served.gate if direct else self._served.app)(scope, receive, tracked)
+                front = self._served.front
+                exchange.direct = front is not self._served.app
+                await front(scope, receive, tracked)
         except RequestError as error:
             await _send_error(tracked, error)
         except StreamAborted:
@@ -107,8 +107,8 @@ class Entry:
             raise error
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = Exchange(_request_id(dict(scope["headers"])))
-        exchange.attach(scope, self._served.lifecycle.values)
+        exchange = Exchange(_request_id(dict(scope["headers"])), send)
+        exchange.attach(scope, self._lifecycle.values)
         token = current_request_id.set(exchange.request_id)
         identity = (b"x-request-id", exchange.request_id.encode())
 
@@ -144,8 +144,10 @@ class Entry:
         elif path == "/readyz":
             status, body = self._served.health.ready()
             await _send_json(send, status, body, None if status == HTTPStatus.OK else _RETRY)
-        else:
+        elif path == "/health":
             return await self._health(scope, send)
+        else:
+            return False
         return True
 
     async def _health(self, scope: Scope, send: Send) -> bool:
@@ -160,7 +162,7 @@ class Entry:
 
     def _admit(self, scope: Scope) -> None:
         """Refuse what comes before the start, after the end, without a key, or too large."""
-        lifecycle = self._served.lifecycle
+        lifecycle = self._lifecycle
         if lifecycle.state is State.READY and not self._keys:
             return
         if not lifecycle.accepts and (lifecycle.state is not State.NEW or lifecycle.has_hooks):
@@ -185,27 +187,9 @@ class Entry:
         root: str = scope.get("root_path") or self._root
         return path.removeprefix(root) if root and path.startswith(root + "/") else path
 
-    def _tracking(self, exchange: Exchange, send: Send) -> Send:
-        lifecycle = self._served.lifecycle
-
-        async def tracked(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                exchange.status = message["status"]
-                headers = [header for header in message.get("headers", ()) if header[0] != b"x-request-id"]
-                headers.append((b"x-request-id", exchange.request_id.encode()))
-                if lifecycle.state is State.DRAINING:
-                    # Clients with a kept-alive connection go to another replica with their next request.
-                    headers.append((b"connection", b"close"))
-                message["headers"] = headers
-            elif message["type"] == "http.response.body" and not message.get("more_body", False):
-                exchange.complete = True
-            await send(message)
-
-        return tracked
-
     def _cut_off(self, scope: Scope, error: asyncio.CancelledError) -> None:
         """Log that the end of the grace period ended a call; cancelled by anybody else, it is the server's business."""
-        if self._served.lifecycle.state not in (State.DRAINING, State.STOPPED):
+        if self._lifecycle.state not in (State.DRAINING, State.STOPPED):
             raise error
         self._served.logger.warning("%s was cut off: it outlasted shutdown_grace.", scope["path"])
 

@@ -1,46 +1,98 @@
-"""What is known about one request while it is answered."""
+"""One request and its answer, as every layer between the server and the cord knows them."""
 
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from starlette.types import Scope
+from starlette.types import Message, Receive, Scope, Send
+
+from chutes.serve.disconnects import Disconnects
+from chutes.serve.lifecycle import Lifecycle, State
 
 if TYPE_CHECKING:
     from chutes.serve.admission import Place
-    from chutes.serve.disconnects import Disconnects
     from chutes.serve.metrics import CordMeter
 
 __all__ = ["Exchange", "exchange_of"]
 
 _KEY = "chutes.exchange"
+_ID_HEADER = b"x-request-id"
 
 
 class Exchange:
-    """One request and its answer so far; every layer between the server and the cord sees the same one."""
+    """What is known about one request while it is answered.
 
-    __slots__ = ("answering", "complete", "disconnects", "meter", "place", "request_id", "since", "status")
+    Args:
+        request_id: the client's or one that was made up.
+        send: the server's own.
+        lifecycle: the chute's; None when the application is served without the chute around it.
 
-    def __init__(self, request_id: str) -> None:
+    Attributes:
+        direct: nothing stands between the server and the cord.
+        called: the cord's function may have run.
+        answering: the cord has begun to answer.
+        status: of the answer, 0 until it reaches the server.
+        complete: the last part of the answer is on its way.
+    """
+
+    __slots__ = (
+        "_lifecycle", "answering", "called", "complete", "direct", "disconnects", "meter", "place", "request_id",
+        "send", "since", "status",
+    )  # fmt: skip
+
+    def __init__(self, request_id: str, send: Send, lifecycle: Lifecycle | None = None) -> None:
         self.request_id = request_id
+        self.send = send
         self.since = time.perf_counter()
-        self.status = 0
+        self.direct = False
+        self.called = False
         self.answering = False
+        self.status = 0
         self.complete = False
         self.meter: CordMeter | None = None
         self.place: Place | None = None
         self.disconnects: Disconnects | None = None
+        self._lifecycle = lifecycle
 
     def attach(self, scope: Scope, values: Mapping[str, Any]) -> None:
         """Make this the exchange of `scope`; `request.state` gets its id, and what the lifespan yielded."""
         scope[_KEY] = self
         scope["state"] = {**scope.get("state", {}), **values, "request_id": self.request_id}
 
+    def watch(self, receive: Receive) -> Disconnects:
+        """What notices that the client leaves; most requests are over before anybody asks."""
+        if self.disconnects is None:
+            self.disconnects = Disconnects(receive)
+        return self.disconnects
+
+    def begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> Message:
+        """The message that begins the answer, with the headers that every answer has."""
+        self.status = status
+        headers.append((_ID_HEADER, self.request_id.encode()))
+        if self._lifecycle is not None and self._lifecycle.state is State.DRAINING:
+            # Clients with a kept-alive connection go to another replica with their next request.
+            headers.append((b"connection", b"close"))
+        return {"type": "http.response.start", "status": status, "headers": headers}
+
+    async def track(self, message: Message) -> None:
+        """The `send` of every application inside: notes how far the answer is."""
+        if message["type"] == "http.response.start":
+            headers = [header for header in message.get("headers", ()) if header[0] != _ID_HEADER]
+            message["headers"] = self.begin(message["status"], headers)["headers"]
+        elif message["type"] == "http.response.body" and not message.get("more_body", False):
+            self.complete = True
+        await self.send(message)
+
 
 def exchange_of(scope: Scope) -> Exchange:
     """The exchange of a request; a new one when the application is served without the chute around it."""
-    found = scope.get(_KEY)
-    if not isinstance(found, Exchange):
-        found = Exchange(request_id="")
-        scope[_KEY] = found
+    found: Exchange | None = scope.get(_KEY)
+    if found is None:
+        found = scope[_KEY] = Exchange(request_id="", send=_nowhere)
     return found
+
+
+async def _nowhere(
+    _message: Message,
+) -> None:  # pragma: no cover - only an exchange that the chute made is sent through
+    """The `send` of an exchange that knows no server."""

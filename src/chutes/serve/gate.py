@@ -1,20 +1,19 @@
-"""Where requests leave FastAPI's way for the short one, and where they come back to it."""
+"""Where requests leave FastAPI's way for the short one."""
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable
 
 from fastapi.routing import APIRoute, APIWebSocketRoute
+from starlette._utils import get_route_path
 from starlette.routing import BaseRoute, Match, Mount, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chutes.serve.cords import CordRoute
-from chutes.serve.fast import Detour
+from chutes.serve.rejoining import has_left
 
-__all__ = ["Gate", "Rejoin"]
+__all__ = ["Gate"]
 
-_ERROR = "chutes.error"
-_DETOURED = "chutes.detoured"
-_PATH_ROUTES = (Route, APIRoute, Mount, WebSocketRoute, APIWebSocketRoute)
+# Whether one of these answers is seen from the verb and the path alone.
+_PATH_ROUTES = frozenset(kind.matches for kind in (Route, APIRoute, Mount, WebSocketRoute, APIWebSocketRoute))
 
 
 class Gate:
@@ -22,70 +21,36 @@ class Gate:
 
     Args:
         app: the rest of the stack.
-        routes: the application's routes, which may grow while requests are served.
+        routes: the application's routes, which may change while requests are served.
         router: what `scope["router"]` is, for middleware that looks.
+        application: what `scope["app"]` is.
     """
 
-    def __init__(self, app: ASGIApp, routes: Callable[[], list[BaseRoute]], router: object) -> None:
+    def __init__(
+        self, app: ASGIApp, routes: Callable[[], list[BaseRoute]], router: object, application: object
+    ) -> None:
         self._app = app
         self._routes = routes
         self._router = router
+        self._application = application
         self._table: dict[tuple[str, str], CordRoute] = {}
-        self._known = -1
+        self._known: list[BaseRoute] = []
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Answer, or hand over."""
-        passes = scope["type"] != "http" or scope.get("root_path") or "fastapi.telemetry" in scope
-        # There are two gates, before and behind the middleware: a cord is tried at one of them.
-        if passes or _DETOURED in scope:
-            await self._app(scope, receive, send)
-            return
+        if scope["type"] != "http" or has_left(scope) or "fastapi.telemetry" in scope:
+            return self._app(scope, receive, send)
         routes = self._routes()
-        if len(routes) != self._known:
-            self._table, self._known = _table(routes), len(routes)
-        route = self._table.get((scope["method"], scope["path"]))
+        if routes != self._known:
+            self._table, self._known = _table(routes), list(routes)
+        path = get_route_path(scope) if scope.get("root_path") else scope["path"]
+        route = self._table.get((scope["method"], path))
         if route is None or route.fast is None:
-            await self._app(scope, receive, send)
-            return
-        scope["router"], scope["route"] = self._router, route
-        scope["endpoint"], scope["path_params"] = route.endpoint, {}
-        try:
-            await route.fast(scope, receive, send)
-        except Detour as detour:
-            found = detour
-        else:
-            return
-        # Outside of the except block: an error that is raised there would name the detour as its context.
-        await self._hand_over(scope, found, send)
-
-    async def _hand_over(self, scope: Scope, detour: Detour, send: Send) -> None:
-        scope[_DETOURED] = True
-        if detour.error is not None:
-            scope[_ERROR] = detour.error
-        for key in ("router", "route", "endpoint", "path_params"):
-            del scope[key]
-        await self._app(scope, detour.receive, send)
-
-
-class Rejoin:
-    """The innermost application: raises what a short way raised, where FastAPI's handlers see it.
-
-    Args:
-        router: FastAPI's router, for every other request.
-    """
-
-    def __init__(self, router: ASGIApp) -> None:
-        self._router = router
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Raise, or route."""
-        error = scope.pop(_ERROR, None)
-        if error is not None:
-            raise error
-        await self._router(scope, receive, send)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._router, name)
+            return self._app(scope, receive, send)
+        scope.setdefault("router", self._router)
+        scope["app"], scope["route"], scope["endpoint"] = self._application, route, route.endpoint
+        scope["path_params"] = dict(scope.get("path_params") or ())
+        return route.fast(self._app, scope, receive, send)
 
 
 def _table(routes: Iterable[BaseRoute]) -> dict[tuple[str, str], CordRoute]:
@@ -102,7 +67,7 @@ def _table(routes: Iterable[BaseRoute]) -> dict[tuple[str, str], CordRoute]:
 
 
 def _answers(route: BaseRoute, method: str, path: str) -> bool:
-    if not isinstance(route, _PATH_ROUTES):
+    if type(route).matches not in _PATH_ROUTES:
         # Of a route that looks at more than the path nothing is known before there is a request.
         return True
     scope = {"type": "http", "method": method, "path": path, "root_path": "", "headers": []}
