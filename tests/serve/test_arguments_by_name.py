@@ -54,7 +54,7 @@ async def by_name(
     when: dt.datetime | None = None,
     identity: uuid.UUID | None = None,
     kind: Literal["a", "b"] = "a",
-    tags: list[str] = [],  # noqa: B006 - a mutable default is what is tested
+    tags: list[str] = [],
     nested: Prompt | None = None,
     anything=None,
 ):
@@ -109,7 +109,7 @@ def test_parameters_by_name_need_an_object(body):
 
 
 def test_a_mutable_default_is_fresh_for_every_call():
-    async def grow(self, items: list[int] = [], options: dict = {}):  # noqa: B006 - this is what is tested
+    async def grow(self, items: list[int] = [], options: dict = {}):
         items.append(len(items))
         options[len(options)] = 1
         return [items, len(options)]

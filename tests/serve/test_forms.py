@@ -41,7 +41,7 @@ async def caption(
     *,
     flag: bool = False,
     colour: Colour = Colour.RED,
-    tags: list[str] = [],  # noqa: B006 - a mutable default is what is tested
+    tags: list[str] = [],
     maybe: int | None = None,
 ):
     return [
@@ -161,8 +161,8 @@ def test_models_are_json_text_in_a_field():
         *,
         options: Options,
         point: Point | None = None,
-        extra: dict = {},  # noqa: B006 - a mutable default is what is tested
-        items: list[Options] = [],  # noqa: B006 - likewise
+        extra: dict = {},
+        items: list[Options] = [],
     ):
         return [options, point, extra, items]
 

@@ -248,7 +248,7 @@ def test_everything_at_once():
     chute = new_chute()
 
     @chute.cord("/users/{user}/notes")
-    async def notes(  # noqa: PLR0917 - every kind of parameter is the point
+    async def notes(
         self,
         user: int,
         text: str,
@@ -259,7 +259,7 @@ def test_everything_at_once():
         limit: Annotated[int, Query()] = 3,
         user_agent: Annotated[str, Header()] = "",
         *rest,
-        tags: list[str] = [],  # noqa: B006 - a mutable default is what is tested
+        tags: list[str] = [],
         **more,
     ):
         response.status_code = 201

@@ -97,9 +97,9 @@ async def typed(
     flag: bool = False,
     colour: Colour = Colour.RED,
     when: dt.datetime | None = None,
-    tags: list[str] = [],  # noqa: B006 - a mutable default is what is tested
+    tags: list[str] = [],
     numbers: list[int] | None = None,
-    unique: set[int] = set(),  # noqa: B006 - likewise
+    unique: set[int] = set(),
     maybe: int | None = None,
     anything=None,
     _private: str = "p",
@@ -282,7 +282,7 @@ def test_a_typed_dict_of_the_query_is_validated():
 
 
 def test_a_dict_takes_what_other_parameters_leave():
-    async def run(self, limit: int = 1, data: dict[str, Any] = {}):  # noqa: B006 - a mutable default
+    async def run(self, limit: int = 1, data: dict[str, Any] = {}):
         return [limit, data]
 
     with serving(run, method="GET") as client:

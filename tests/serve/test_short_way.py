@@ -36,7 +36,7 @@ def cords() -> Chute:
     chute = new_chute()
 
     @chute.cord("/by-name")
-    async def by_name(self, text: str, count: int = 1, share: float | None = None, tags: list[str] = []):  # noqa: B006
+    async def by_name(self, text: str, count: int = 1, share: float | None = None, tags: list[str] = []):
         return [text, count, share, tags]
 
     @chute.cord("/all-optional")

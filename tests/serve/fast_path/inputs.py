@@ -242,7 +242,7 @@ async def mixed(self: Any, inner: Plain, kind: Colour, /, *, when: datetime.date
 
 async def all_default(
     self: Any, text: str = "a", items: list[int] = [1, 2], inner: Plain = Plain(text="x")
-) -> Any:  # noqa: B006, B008 - a user may write this
+) -> Any:
     items.append(3)
     inner.count += 1
     self.seen.append([shown(value) for value in (text, items, inner)])
@@ -259,7 +259,7 @@ async def dumped(self: Any, data: dict) -> Any:
     return data
 
 
-async def defaulted(self: Any, item: Plain = Plain(text="default")) -> Any:  # noqa: B008 - a user may write this
+async def defaulted(self: Any, item: Plain = Plain(text="default")) -> Any:
     item.count += 1
     self.seen.append(shown(item))
     return item
