@@ -78,7 +78,7 @@ def serve(chute: Chute, options: ServerOptions, settings: Settings) -> int:
         served = _served(chute, settings)
         _warn_about_open_door(served, listener)
         server = _Server(served, listener)
-        _log_broken_streams_once()
+        _quieten_uvicorn()
         try:
             with contextlib.suppress(KeyboardInterrupt):
                 server.run(sockets=[listener])
@@ -276,15 +276,16 @@ def _program_file() -> Path | None:
     return Path(name).resolve() if name and Path(name).is_file() else None
 
 
-def _log_broken_streams_once() -> None:
-    logging.getLogger("uvicorn.error").addFilter(_OnlyOnce())
+def _quieten_uvicorn() -> None:
+    logging.getLogger("uvicorn.error").addFilter(_OnlyFailures())
 
 
-class _OnlyOnce(logging.Filter):
-    """Keeps uvicorn from logging a broken stream once more, and a refused handshake as an unanswered one."""
+class _OnlyFailures(logging.Filter):
+    """Drops what uvicorn takes for a failure: a broken stream (it is in our log), a refused handshake, a bad frame."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
         # Uvicorn says this of every websocket that was denied with a status, which is an answer.
         unanswered = record.msg == "ASGI callable returned without completing handshake."
-        return not unanswered and not isinstance(error, StreamAborted)
+        # The client sent text in a websocket that is none, and is told so with 1007.
+        return not unanswered and not isinstance(error, StreamAborted | UnicodeDecodeError)
