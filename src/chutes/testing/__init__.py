@@ -1,6 +1,7 @@
 """Drive a chute inside a test: the same path as the server's, without a port."""
 
 from chutes.errors import ClientNotOpen, WebSocketClosed, WebSocketRefused
+from chutes.processes.fake import FakeLauncher, FakeProcess
 from chutes.testing.client import AsyncTestClient, TestClient
 from chutes.testing.sessions import AsyncWebSocketSession, WebSocketSession
 from chutes.testing.waiting import async_wait_until, wait_until
@@ -9,6 +10,8 @@ __all__ = [
     "AsyncTestClient",
     "AsyncWebSocketSession",
     "ClientNotOpen",
+    "FakeLauncher",
+    "FakeProcess",
     "TestClient",
     "WebSocketClosed",
     "WebSocketRefused",
