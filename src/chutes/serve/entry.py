@@ -115,7 +115,13 @@ class Entry:
         async def tracked(message: Message) -> None:
             if message["type"] in ("websocket.accept", "websocket.http.response.start"):
                 message = {**message, "headers": [*message.get("headers", ()), identity]}
-            await send(message)
+            try:
+                await send(message)
+            except RuntimeError as error:
+                if "after sending 'websocket.close'" not in str(error):
+                    raise
+                # The server has closed it because of what the client sent: to the function the client has left.
+                raise ConnectionAbortedError(str(error)) from error
 
         try:
             self._admit(scope)
