@@ -1,4 +1,4 @@
-"""Uvicorn's HTTP protocol, with limits for clients that keep to no rule."""
+"""Uvicorn's protocols, with limits for clients that keep to no rule."""
 
 import asyncio
 import time
@@ -7,8 +7,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import InvalidState
 
-__all__ = ["Protocol", "drop_slow_heads"]
+__all__ = ["Protocol", "SocketProtocol", "drop_slow_heads"]
 
 _LONGEST_HEAD = 65536
 _HEAD_SECONDS = 30.0
@@ -107,6 +109,17 @@ class Protocol(HttpToolsProtocol):
             if not cycle.response_complete:
                 cycle.disconnected = True
                 cycle.message_event.set()
+
+
+class SocketProtocol(WebSocketsSansIOProtocol):
+    """One websocket."""
+
+    def handle_events(self) -> None:
+        """Take the frames that have come; one that breaks a rule while the websocket closes ends the connection."""
+        try:
+            super().handle_events()
+        except InvalidState:
+            self.transport.close()
 
 
 def drop_slow_heads(connections: Iterable[object]) -> None:

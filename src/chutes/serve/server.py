@@ -26,7 +26,7 @@ from chutes.serve.holding import Holding, starting_answer
 from chutes.serve.lifecycle import State
 from chutes.serve.listener import bind, from_fd, url_of
 from chutes.serve.logs import configure_logging
-from chutes.serve.protocol import Protocol, drop_slow_heads
+from chutes.serve.protocol import Protocol, SocketProtocol, drop_slow_heads
 from chutes.serve.reload import serve_with_reload, this_program
 from chutes.serve.streaming import StreamAborted
 from chutes.settings import Settings
@@ -126,6 +126,7 @@ class _Server(uvicorn.Server):
             uvicorn.Config(
                 cast("ASGIApplication", served),
                 http=Protocol,
+                ws=SocketProtocol,
                 lifespan="off",
                 log_config=None,
                 access_log=False,
