@@ -17,7 +17,10 @@ def config(**options):
 
 
 def test_the_options_for_fastapi_are_those_of_its_constructor():
-    accepted = set(inspect.signature(FastAPI).parameters)
+    parameters = inspect.signature(FastAPI).parameters.values()
+    accepted = {one.name for one in parameters if one.kind is not one.VAR_KEYWORD}
+    # It was replaced by root_path long ago, and is gone from newer versions.
+    accepted.discard("openapi_prefix")
     own = {entry.name for entry in dataclasses.fields(ChuteConfig)}
     assert accepted - own <= FASTAPI_OPTIONS
     # Options of a newer FastAPI than the installed one may stand in the set already.

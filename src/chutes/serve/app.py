@@ -133,6 +133,8 @@ class ServedChute:
 
     def add_cord(self, cord: Cord) -> None:
         """Serve one more cord."""
+        # FastAPI makes its document once.
+        self.app.openapi_schema = None
         add_cord_route(self, cord)
 
     def add_socket(self, socket: Socket) -> None:

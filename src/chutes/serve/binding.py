@@ -284,7 +284,7 @@ class _Binder:
         else:
             marker = Query(alias=alias)
         if not (self.in_body and not self.in_form) and is_nested(annotation):
-            annotation = Json[annotation] if self.in_form else _json_text(annotation)  # type: ignore[misc] # the type is known at run time only
+            annotation = _json_text(annotation)
         key = self._key(name)
         self._read(key, Annotated[annotation, marker], default)
         return key
@@ -360,10 +360,15 @@ def _unfolded(annotation: Any, info: FieldInfo, name: str) -> tuple[Any, str, An
 
 
 def _json_text(annotation: Any) -> Any:
-    """JSON in one query parameter; FastAPI itself takes none but scalars there."""
+    """JSON in one query parameter or form field; FastAPI itself takes none but scalars in a query."""
     adapter: TypeAdapter[Any] = TypeAdapter(Json[annotation])
     schema = {"type": "string", "contentMediaType": "application/json"}
-    return Annotated[Any, PlainValidator(adapter.validate_python), WithJsonSchema(schema)]
+
+    def read(value: Any) -> Any:
+        # Older FastAPI validates defaults, too.
+        return adapter.validate_python(value) if isinstance(value, str | bytes) else value
+
+    return Annotated[Any, PlainValidator(read), WithJsonSchema(schema)]
 
 
 def _validated(adapter: TypeAdapter[Any], value: Any, place: str) -> Any:
