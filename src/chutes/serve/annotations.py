@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Any, NotRequired, Required, get_args, get_origin
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, Json, PlainValidator, TypeAdapter, WithJsonSchema
 from pydantic.fields import FieldInfo
 from typing_extensions import TypedDict, is_typeddict
 
@@ -21,7 +21,9 @@ __all__ = [
     "is_nested",
     "is_record",
     "is_whole",
+    "json_text",
     "type_name",
+    "unfolded",
     "usable",
     "without_none",
 ]
@@ -147,3 +149,21 @@ def _extended(record: Any) -> Any:
             for name, hint in hints.items()
         },
     )
+
+
+def unfolded(annotation: Any, info: FieldInfo, name: str) -> tuple[Any, str, Any]:
+    """`hint = Field(...)` as FastAPI takes it beside a marker of its own: annotation, name and default."""
+    default = inspect.Parameter.empty if info.is_required() else info.get_default(call_default_factory=True)
+    return annotated(annotation, info), info.alias or name, default
+
+
+def json_text(annotation: Any) -> Any:
+    """JSON in one query parameter or form field; FastAPI itself takes none but scalars in a query."""
+    adapter: TypeAdapter[Any] = TypeAdapter(Json[annotation])
+    schema = {"type": "string", "contentMediaType": "application/json"}
+
+    def read(value: Any) -> Any:
+        # Older FastAPI validates defaults, too.
+        return adapter.validate_python(value) if isinstance(value, str | bytes) else value
+
+    return Annotated[Any, PlainValidator(read), WithJsonSchema(schema)]

@@ -12,11 +12,8 @@ from fastapi.security import SecurityScopes
 from pydantic import (
     BaseModel,
     Field,
-    Json,
-    PlainValidator,
     TypeAdapter,
     ValidationError,
-    WithJsonSchema,
     create_model,
 )
 from pydantic.fields import FieldInfo
@@ -32,7 +29,9 @@ from chutes.serve.annotations import (
     is_dict,
     is_nested,
     is_whole,
+    json_text,
     type_name,
+    unfolded,
     usable,
     without_none,
 )
@@ -276,7 +275,7 @@ class _Binder:
     def _read_one(self, name: str, annotation: Any, default: Any, *, alias: str) -> str:
         """Read one named value; returns the name under which it stands among the values."""
         if isinstance(default, FieldInfo):
-            annotation, alias, default = _unfolded(annotation, default, alias)
+            annotation, alias, default = unfolded(annotation, default, alias)
         if self.in_form:
             marker: Any = Form(alias=alias)
         elif self.in_body:
@@ -284,7 +283,7 @@ class _Binder:
         else:
             marker = Query(alias=alias)
         if not (self.in_body and not self.in_form) and is_nested(annotation):
-            annotation = _json_text(annotation)
+            annotation = json_text(annotation)
         key = self._key(name)
         self._read(key, Annotated[annotation, marker], default)
         return key
@@ -351,24 +350,6 @@ def _field(parameter: inspect.Parameter, *, aliased: bool) -> tuple[Any, Any]:
     if isinstance(default, FieldInfo):
         return Annotated[parameter.annotation, default], Field(alias=parameter.name)
     return parameter.annotation, Field(default, alias=parameter.name)
-
-
-def _unfolded(annotation: Any, info: FieldInfo, name: str) -> tuple[Any, str, Any]:
-    """`hint = Field(...)` as FastAPI takes it beside a marker of its own: annotation, name and default."""
-    default = _EMPTY if info.is_required() else info.get_default(call_default_factory=True)
-    return annotated(annotation, info), info.alias or name, default
-
-
-def _json_text(annotation: Any) -> Any:
-    """JSON in one query parameter or form field; FastAPI itself takes none but scalars in a query."""
-    adapter: TypeAdapter[Any] = TypeAdapter(Json[annotation])
-    schema = {"type": "string", "contentMediaType": "application/json"}
-
-    def read(value: Any) -> Any:
-        # Older FastAPI validates defaults, too.
-        return adapter.validate_python(value) if isinstance(value, str | bytes) else value
-
-    return Annotated[Any, PlainValidator(read), WithJsonSchema(schema)]
 
 
 def _validated(adapter: TypeAdapter[Any], value: Any, place: str) -> Any:
