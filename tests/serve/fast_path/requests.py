@@ -131,6 +131,19 @@ def calls(paths: tuple[str, ...]) -> st.SearchStrategy[Call]:
     )
 
 
+def gets(paths: tuple[str, ...]) -> st.SearchStrategy[Call]:
+    """Requests without a body to one of the paths."""
+    return st.builds(
+        lambda path, query, leaves, headers: Call(
+            path=path, method="GET", query=query, headers=(MARK, *headers), chunks=(b"",), leaves=leaves
+        ),
+        st.sampled_from(paths),
+        queries(),
+        st.sampled_from(("",) * 8 + ("before", "after")),
+        st.lists(st.sampled_from((JSON, (b"accept", b"*/*"), (b"content-length", b"0"))), max_size=2),
+    )
+
+
 def queries() -> st.SearchStrategy[bytes]:
     """Query strings around the names that cords take."""
     name = st.sampled_from((*NAMES, "flag", "tags", "colour"))
