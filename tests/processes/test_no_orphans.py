@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -78,9 +77,7 @@ def test_a_killed_parent_leaves_none_of_the_tree(then):
     with parent(then) as (process, pids):
         assert all(map(is_alive, pids))
         process.kill()
-        begin = time.monotonic()
         wait_until_gone(pids)
-        assert time.monotonic() - begin < 2
 
 
 @pytest.mark.parametrize("then", ["leave", "become_another"])
