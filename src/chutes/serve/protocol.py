@@ -114,6 +114,16 @@ class Protocol(HttpToolsProtocol):
 class SocketProtocol(WebSocketsSansIOProtocol):
     """One websocket."""
 
+    async def send(self, message: Any) -> None:
+        """Send; a refused handshake tells the id of its request too, which uvicorn's own answer does not."""
+        if message["type"] != "websocket.close" or self.handshake_complete or self.initial_response is not None:
+            await super().send(message)
+            return
+        headers = [(b"x-request-id", str(self.scope["state"].get("request_id", "")).encode())]
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": 1006})
+        await super().send({"type": "websocket.http.response.start", "status": 403, "headers": headers})
+        await super().send({"type": "websocket.http.response.body", "body": b""})
+
     def handle_events(self) -> None:
         """Take the frames that have come; one that breaks a rule while the websocket closes ends the connection."""
         try:
