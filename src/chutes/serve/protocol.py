@@ -116,7 +116,11 @@ class SocketProtocol(WebSocketsSansIOProtocol):
 
     async def send(self, message: Any) -> None:
         """Send; a refused handshake tells the id of its request too, which uvicorn's own answer does not."""
-        if message["type"] != "websocket.close" or self.handshake_complete or self.initial_response is not None:
+        if (
+            message["type"] != "websocket.close"
+            or self.handshake_complete
+            or self.initial_response is not None
+        ):
             await super().send(message)
             return
         headers = [(b"x-request-id", str(self.scope["state"].get("request_id", "")).encode())]
