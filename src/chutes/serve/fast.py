@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FastCord", "fast_cord", "is_tested_version"]
 
-_TESTED_MINORS = range(133, 166)
+_TESTED_MINORS = range(136, 166)
 _JSON_HEADER = (b"content-type", b"application/json")
 # A cord returns few types; one that makes new ones all the time shall not fill the memory.
 _KNOWN_TYPES = 64
