@@ -14,7 +14,8 @@ from websockets.sync.client import connect
 
 from support.chute_process import SECONDS, reserved_port
 
-SIGNALS = [signal.SIGTERM, signal.SIGINT]
+# Each signal goes the same way: the second is tried where there is time.
+SIGNALS = [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
 HEAD = """
 import asyncio, threading, time
 from pathlib import Path
@@ -129,8 +130,8 @@ def wait_until_it_listens(chute, port):
     "hook",
     [
         "async def load(self):\n    time.sleep(2.5)",
-        "async def load(self):\n    await asyncio.sleep(2.5)",
-        "def load(self):\n    time.sleep(2.5)",
+        pytest.param("async def load(self):\n    await asyncio.sleep(2.5)", marks=pytest.mark.slow),
+        pytest.param("def load(self):\n    time.sleep(2.5)", marks=pytest.mark.slow),
     ],
     ids=["blocks the loop", "waits", "in a thread"],
 )
@@ -313,7 +314,9 @@ def test_a_thread_that_hangs_does_not_hold_the_process(running, path):
     [
         "    threading.Thread(target=time.sleep, args=(600,)).start()\n",
         "    asyncio.create_task(asyncio.to_thread(time.sleep, 600))\n    await asyncio.sleep(0.1)\n",
-        "    asyncio.create_task(self.go_on())\n    await asyncio.sleep(0.1)\n",
+        pytest.param(
+            "    asyncio.create_task(self.go_on())\n    await asyncio.sleep(0.1)\n", marks=pytest.mark.slow
+        ),
     ],
     ids=["a thread", "a thread of asyncio", "a task that ignores its cancellation"],
 )

@@ -14,7 +14,7 @@ import pytest
 from support.malformed_requests import Attack, attacks, frame, handshake, request
 
 FEW, MANY = 2_000, 10_000
-AT_ONCE = 40
+AT_ONCE = 100
 STATUS = re.compile(rb"HTTP/1\.1 (\d{3}) ")
 MEMORY = 80_000_000
 
