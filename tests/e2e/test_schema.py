@@ -33,30 +33,11 @@ def document(chute):
 
 @pytest.mark.slow
 @pytest.mark.timeout(500)
-@pytest.mark.parametrize("seed", [1, 2])
-def test_no_request_meets_a_failure_or_an_undocumented_answer(chute, tmp_path, seed):
+def test_no_request_meets_a_failure_or_an_undocumented_answer(chute, tmp_path):
     program = require_program("schemathesis", str(Path(sys.executable).with_name("schemathesis")))
-    words = [
-        "run",
-        f"{chute.url}/openapi.json",
-        "--checks",
-        ",".join(CHECKS),
-        "--workers",
-        "2",
-        "--seed",
-        seed,
-    ]
-    words += [
-        "--phases",
-        "examples,coverage,fuzzing",
-        "--max-examples",
-        "40",
-        "--suppress-health-check",
-        "all",
-    ]
-    done = subprocess.run(
-        [program, *map(str, words)], cwd=tmp_path, capture_output=True, text=True, timeout=450
-    )
+    command = [program, "run", f"{chute.url}/openapi.json", "--checks", ",".join(CHECKS), "--workers", "2"]
+    command += ["--phases", "examples,coverage,fuzzing", "--max-examples", "40"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=450)
 
     assert done.returncode == 0, done.stdout
     with chute.client() as client:
