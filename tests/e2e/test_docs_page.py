@@ -1,8 +1,10 @@
 """The API pages in a browser without a network: they show every cord, and cords can be tried out on them."""
 
 import pytest
+from fastapi import FastAPI
 
 from support.browser import browser
+from support.http_servers import asgi_server
 
 pytestmark = pytest.mark.browser
 
@@ -53,3 +55,13 @@ def test_a_cord_is_tried_out_on_the_page(chute, page):
     assert answer.startswith("200")
     assert '"title": "a line"' in answer
     assert "x-request-id" in answer
+
+
+def test_this_browser_fetches_nothing_from_elsewhere(page):
+    app = FastAPI()
+    app.post("/paint")(lambda motif: motif)
+    with asgi_server(app) as url:
+        page.open(f"{url}/docs")
+        page.wait_for("document.readyState == 'complete'")
+        assert "/paint" not in page.text(), "FastAPI's own page needs its scripts from elsewhere."
+        assert page.hosts() != {"127.0.0.1"}

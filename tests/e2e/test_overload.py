@@ -3,8 +3,10 @@
 import asyncio
 import itertools
 import json
+from contextlib import ExitStack
 
 import pytest
+from websockets.sync.client import connect
 
 NAMES = itertools.count()
 
@@ -141,6 +143,21 @@ def test_a_slow_upload_holds_no_slot(chute):
     chute.wait_until(lambda: (chute.gauge("running"), chute.gauge("waiting")) == (0, 0))
 
     assert {answer.status_code for answer in answers} == {200}
+
+
+def test_an_idle_websocket_holds_no_slot_and_a_busy_one_waits_for_its_turn(chute, name):
+    url = chute.url.replace("http", "ws") + "/talk"
+    with ExitStack() as opened, chute.client() as client:
+        talks = [opened.enter_context(connect(url)) for _ in range(6)]
+        idle = client.post("/wait", json={"name": name, "seconds": 0})
+        for n, talk in enumerate(talks):
+            talk.send(f"{name}-{n}")
+        heard = [talk.recv(timeout=10) for talk in talks]
+        most = client.get("/record").json()["most"]
+
+    assert idle.status_code == 200
+    assert heard == [f"{name}-{n}" for n in range(6)]
+    assert most <= 2
 
 
 async def test_the_time_to_come_back_follows_the_measured_rate(serve):

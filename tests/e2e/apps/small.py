@@ -4,6 +4,8 @@ import asyncio
 import threading
 import time
 
+from fastapi import WebSocket
+
 from chutes import Chute
 
 chute = Chute(username="me", name="small", image="python:3.11", concurrency=2, max_queue=3)
@@ -68,6 +70,18 @@ async def gate(self, name: str):
     await self.gates[name].wait()
     self.leave()
     return name
+
+
+@chute.websocket("/talk")
+async def talk(self, websocket: WebSocket):
+    """Holds a slot only while it works."""
+    await websocket.accept()
+    async for name in websocket.iter_text():
+        async with self.slot():
+            self.enter(name)
+            await asyncio.sleep(0.05)
+            self.leave()
+        await websocket.send_text(name)
 
 
 @chute.app.post("/open/{name}")
