@@ -114,11 +114,11 @@ async def drive(app: Any, call: Call) -> Answer:
             complete.set()
 
     scope = call.scope()
-    try:
-        async with asyncio.timeout(SECONDS):
+    async with asyncio.timeout(SECONDS):
+        try:
             await app(scope, receive, send)
-    except Exception as error:
-        answer.error = error
+        except Exception as error:
+            answer.error = error
     answer.short = _STACK_MARK not in scope
     answer.route = {name: scope.get(name) for name in ("endpoint", "route", "path_params", "router")}
     return answer
