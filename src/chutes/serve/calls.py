@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Scope
 
 from chutes.chute.cord import Cord
 from chutes.serve.answers import Answers, is_picture
 from chutes.serve.binding import FORM, REQUEST, RESPONSE, Binding
 from chutes.serve.disconnects import ClientGone, Disconnects
-from chutes.serve.exchange import Exchange, exchange_of
+from chutes.serve.exchange import Exchange, exchange_of, shown_path
 from chutes.serve.streaming import StreamReply, is_stream, open_stream
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class CordCall:
             result = await self.result(exchange, exchange.disconnects, run)
             return await self.response(exchange, exchange.disconnects, result, values[RESPONSE])
         except ClientGone:
-            self.note_gone(request.url.path)
+            self.note_gone(request.scope)
             return Response(status_code=CLIENT_CLOSED_REQUEST)
 
     async def result(
@@ -103,10 +104,10 @@ class CordCall:
             exchange.place.leave()
         return self.answers.respond(result, injected)
 
-    def note_gone(self, path: str) -> None:
+    def note_gone(self, scope: Scope) -> None:
         """Count and log a call that was given up because its client left."""
         self.served.meters.of(self.cord).cancelled += 1
-        self.served.logger.info("The client left %s %s before its answer.", self.cord.method, path)
+        self.served.logger.info("The client left %s %s before its answer.", self.cord.method, shown_path(scope))
 
     async def _stream(self, result: Any, injected: Response, disconnects: Disconnects) -> StreamReply:
         content_type = self.cord.output_content_type

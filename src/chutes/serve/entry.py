@@ -18,7 +18,7 @@ from chutes.errors import NotReady, RequestError
 from chutes.serve.answers import encode_json
 from chutes.serve.auth import KeyRing
 from chutes.serve.body import limited
-from chutes.serve.exchange import Exchange
+from chutes.serve.exchange import Exchange, shown_path
 from chutes.serve.failures import log_failure, wants_errors
 from chutes.serve.lifecycle import State
 from chutes.serve.logs import current_request_id
@@ -197,14 +197,14 @@ class Entry:
         """Log that the end of the grace period ended a call; cancelled by anybody else, it is the server's business."""
         if self._lifecycle.state not in (State.DRAINING, State.STOPPED):
             raise error
-        self._served.logger.warning("%s was cut off: it outlasted shutdown_grace.", scope["path"])
+        self._served.logger.warning("%s was cut off: it outlasted shutdown_grace.", shown_path(scope))
 
     def _log(self, scope: Scope, error: Exception) -> None:
         if isinstance(error, HTTPException):
             # An answer, though it was raised in middleware.
             return
         verb = scope.get("method", "WEBSOCKET")
-        log_failure(self._served.logger, f"{verb} {scope['path']} failed", error)
+        log_failure(self._served.logger, f"{verb} {shown_path(scope)} failed", error)
 
     def _count(self, scope: Scope, exchange: Exchange) -> None:
         seconds = time.perf_counter() - exchange.since
@@ -212,7 +212,7 @@ class Entry:
             exchange.meter.count(exchange.status, seconds)
         if self._requests.isEnabledFor(logging.DEBUG):
             self._requests.debug(
-                "%s %s %s %.1f ms", scope["method"], scope["path"], exchange.status, seconds * 1000
+                "%s %s %s %.1f ms", scope["method"], shown_path(scope), exchange.status, seconds * 1000
             )
 
 

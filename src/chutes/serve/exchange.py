@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from starlette.types import Message, Receive, Scope, Send
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from chutes.serve.admission import Place
     from chutes.serve.metrics import CordMeter
 
-__all__ = ["Exchange", "exchange_of"]
+__all__ = ["Exchange", "exchange_of", "shown_path"]
 
 _KEY = "chutes.exchange"
 _ID_HEADER = b"x-request-id"
@@ -82,6 +83,11 @@ class Exchange:
         elif message["type"] == "http.response.body" and not message.get("more_body", False):
             self.complete = True
         await self.send(message)
+
+
+def shown_path(scope: Scope) -> str:
+    """The path as a log line shows it: what a client sends in it cannot begin a line, or speak to a terminal."""
+    return quote(scope["path"], safe="/:@!$&'()*+,;=~")
 
 
 def exchange_of(scope: Scope) -> Exchange:

@@ -164,7 +164,7 @@ class FastCord:
             self._meter.refused += 1
         if exchange.called:
             if isinstance(error, ClientGone):
-                self._call.note_gone(scope["path"])
+                self._call.note_gone(scope)
                 await Response(status_code=CLIENT_CLOSED_REQUEST)(scope, receive, send)
                 return
             receive = exchange.watch(receive).receive

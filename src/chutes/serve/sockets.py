@@ -13,6 +13,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from chutes.chute.websocket import Socket
 from chutes.errors import DefinitionError
+from chutes.serve.exchange import shown_path
 from chutes.serve.failures import log_failure, wants_errors
 from chutes.serve.hints import read_hints
 
@@ -87,11 +88,11 @@ async def _run(
     except Exception as error:
         if _is_wrong_kind(error):
             served.logger.info(
-                "The client of websocket %s sent a frame of the wrong kind.", websocket.url.path
+                "The client of websocket %s sent a frame of the wrong kind.", shown_path(websocket.scope)
             )
             await websocket.close(_UNSUPPORTED_DATA)
             return
-        log_failure(served.logger, f"The websocket {websocket.url.path} failed", error)
+        log_failure(served.logger, f"The websocket {shown_path(websocket.scope)} failed", error)
         await websocket.close(_INTERNAL_ERROR)
         if wants_errors(websocket.scope):
             raise

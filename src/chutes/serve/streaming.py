@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from chutes.serve.answers import encode_json
 from chutes.serve.disconnects import ClientGone, Disconnects
-from chutes.serve.exchange import exchange_of
+from chutes.serve.exchange import exchange_of, shown_path
 from chutes.serve.failures import log_failure, wants_errors
 from chutes.serve.threads import Threads
 
@@ -123,7 +123,7 @@ class StreamReply(Response):
             meter = exchange_of(scope).meter
             if meter is not None:
                 meter.cancelled += 1
-            self.logger.info("The client left %s %s in mid-stream.", scope["method"], scope["path"])
+            self.logger.info("The client left %s %s in mid-stream.", scope["method"], shown_path(scope))
         finally:
             await _close(self._chunks)
         if self.background is not None:
@@ -141,7 +141,7 @@ class StreamReply(Response):
                     await asyncio.sleep(0)
                     turn = time.perf_counter()
         except Exception as error:
-            log_failure(self.logger, f"The stream of {scope['method']} {scope['path']} failed", error)
+            log_failure(self.logger, f"The stream of {scope['method']} {shown_path(scope)} failed", error)
             if not self.is_events:
                 raise StreamAborted from error
             await send({"type": "http.response.body", "body": _error_event(error, scope), "more_body": True})
