@@ -107,7 +107,9 @@ class CordCall:
     def note_gone(self, scope: Scope) -> None:
         """Count and log a call that was given up because its client left."""
         self.served.meters.of(self.cord).cancelled += 1
-        self.served.logger.info("The client left %s %s before its answer.", self.cord.method, shown_path(scope))
+        self.served.logger.info(
+            "The client left %s %s before its answer.", self.cord.method, shown_path(scope)
+        )
 
     async def _stream(self, result: Any, injected: Response, disconnects: Disconnects) -> StreamReply:
         content_type = self.cord.output_content_type
