@@ -3,9 +3,11 @@
 import asyncio
 import itertools
 import json
+import random
 import socket
 import struct
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -217,6 +219,44 @@ def test_a_client_that_takes_nothing_holds_up_only_its_own_stream(chute, name):
     assert len(texts(chute, name)) == stuck < 1000
     slow.leave()
     chute.wait_until(lambda: "closed" in texts(chute, name), seconds=5)
+    wait_until_all_is_quiet(chute)
+
+
+@pytest.mark.slow
+async def test_thousands_of_hasty_clients_leave_nothing_behind(chute):
+    """Each calls something and goes at some moment: before its request is whole, in the queue, in mid-stream, …"""
+    paths = [
+        "/events",
+        "/text",
+        "/response",
+        "/threaded",
+        "/stillborn",
+        "/in-thread",
+        "/wants-all",
+        "/flood",
+        "/stops",
+    ]
+    rng = random.Random(7)
+    left = iter(range(3_000))
+
+    async def call():
+        body = json.dumps({"name": "hasty", "seconds": 0.05, "text": "x" * 3_000}).encode()
+        head = f"POST {rng.choice(paths)} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        data = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+        reader, writer = await asyncio.open_connection("127.0.0.1", chute.port)
+        writer.write(data[: rng.randrange(len(data))] if rng.random() < 0.2 else data)
+        with suppress(TimeoutError, ConnectionError):
+            async with asyncio.timeout(rng.random() * rng.choice([0.01, 0.3])):
+                await reader.read(rng.choice([1, 100_000]))
+        if rng.random() < 0.5:
+            writer.transport.abort()
+        writer.close()
+
+    async def keep_calling():
+        for _ in left:
+            await call()
+
+    await asyncio.gather(*(keep_calling() for _ in range(30)))
     wait_until_all_is_quiet(chute)
 
 

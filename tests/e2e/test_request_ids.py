@@ -160,3 +160,13 @@ def test_a_refused_websocket_has_one_too(chute):
 
 def test_lines_of_no_request_have_none(chute):
     assert {line["request_id"] for line in chute.lines if "is ready on" in line["message"]} == {None}
+
+
+def test_no_client_can_forge_a_line_or_speak_to_the_terminal(serve):
+    forged = "/missing%0a12:00:00.000%20INFO%20forged%1b%5b31m%e2%80%a8"
+    with serve("apps/told.py", "--log-level", "debug", CHUTES_LOG_FORMAT="json") as json_lines:
+        with json_lines.client() as client:
+            client.get(forged)
+        json_lines.wait_until_it_says("GET /missing")
+    assert len([line for line in json_lines.lines if "forged" in line["message"]]) == 1
+    assert "\x1b" not in json_lines.text

@@ -92,7 +92,8 @@ class ServedChute:
         # Hooks and health checks take no thread from the cords.
         own_threads = Threads(1, name=f"{self.threads.name}-hooks")
         self.meters = Meters(self.admission)
-        self.takes_short_way = settings.fast_path and is_tested_version()
+        # The pages of the debug mode show every frame: they tell the two ways apart.
+        self.takes_short_way = settings.fast_path and not self.app.debug and is_tested_version()
         self.bare_stack: ASGIApp | None = None
         router = self.app.router
         self._gate = Gate(self.app, routes=lambda: router.routes, router=router, application=self.app)

@@ -4,12 +4,14 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
+from chutes.serve.cords import CordRoute
+
 JSON = (b"content-type", b"application/json")
 MARK = (b"x-request-id", b"call-1")
 SECONDS = 10
 
-# FastAPI's own stack leaves this in the scope; whoever answers without it took the short way.
-_STACK_MARK = "fastapi_middleware_astack"
+# FastAPI's own way through a route leaves this in the scope.
+_ROUTE_MARK = "fastapi_inner_astack"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +71,7 @@ class Answer:
     Attributes:
         messages: all that was sent, in order.
         error: what the application raised.
-        short: FastAPI's own stack was not needed.
+        short: a cord answered, and FastAPI's own way to it was not taken.
         route: what the scope says of the route afterwards.
     """
 
@@ -119,7 +121,7 @@ async def drive(app: Any, call: Call) -> Answer:
             await app(scope, receive, send)
         except Exception as error:
             answer.error = error
-    answer.short = _STACK_MARK not in scope
+    answer.short = isinstance(scope.get("route"), CordRoute) and _ROUTE_MARK not in scope
     answer.route = {name: scope.get(name) for name in ("endpoint", "route", "path_params", "router")}
     return answer
 

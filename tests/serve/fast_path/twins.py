@@ -1,6 +1,7 @@
 """One definition served with the short way and without it, and the comparison of what they do."""
 
 import contextlib
+import logging
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, fields
@@ -17,13 +18,21 @@ from support.serving import new_chute
 class Side:
     """The chute, and all that its functions and its middleware saw of one call."""
 
-    def __init__(self, define: Callable[[Chute], object], *, short: bool, **options: Any) -> None:
+    def __init__(
+        self,
+        define: Callable[[Chute], object],
+        *,
+        short: bool,
+        around: Callable[[Chute], Any],
+        **options: Any,
+    ) -> None:
         self.chute = new_chute(**options)
         self.chute.seen = self.seen = []
         with _fast_path("on" if short else "off"):
             define(self.chute)
             self.app = self.chute.app
         self.served = definition_of(self.chute).running
+        self.outermost = around(self.chute)
 
     def counts(self) -> dict[str, Any]:
         """The numbers of every cord, and of the queue."""
@@ -48,11 +57,23 @@ class Outcome:
 
 
 class Twins:
-    """The two sides; `compare` calls both."""
+    """The two sides; `compare` calls both.
 
-    def __init__(self, define: Callable[[Chute], object], **options: Any) -> None:
-        self.short = Side(define, short=True, **options)
-        self.long = Side(define, short=False, **options)
+    Args:
+        define: gives a chute its cords.
+        around: the application that requests go to, made from the chute; by default the chute itself.
+        **options: of the chute.
+    """
+
+    def __init__(
+        self,
+        define: Callable[[Chute], object],
+        *,
+        around: Callable[[Chute], Any] = lambda chute: chute,
+        **options: Any,
+    ) -> None:
+        self.short = Side(define, short=True, around=around, **options)
+        self.long = Side(define, short=False, around=around, **options)
 
     async def compare(self, call: Call, short: bool | None = None) -> Answer:
         """The answer of the side with the short way, once both have agreed.
@@ -78,9 +99,12 @@ async def twins(define: Callable[[Chute], object], **options: Any) -> AsyncItera
     sides = (made.short, made.long)
     for side in sides:
         await side.served.lifecycle.start()
+    # To write thousands of tracebacks takes longer than to make them.
+    logging.disable(logging.CRITICAL)
     try:
         yield made
     finally:
+        logging.disable(logging.NOTSET)
         for side in sides:
             await side.served.lifecycle.stop()
 
@@ -102,7 +126,7 @@ def _differences(call: Call, outcome: Outcome, expected: Outcome) -> str:
 
 async def _outcome(side: Side, call: Call) -> tuple[Answer, Outcome]:
     side.seen.clear()
-    answer = await drive(side.chute, call)
+    answer = await drive(side.outermost, call)
     error = f"{type(answer.error).__name__}: {answer.error}" if answer.error is not None else ""
     route = answer.route | {
         "endpoint": getattr(answer.route["endpoint"], "__name__", None),
