@@ -3,14 +3,19 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from chutes.chute import Chute, NodeSelector
+    from chutes.chute import Batch, Chute, NodeSelector
     from chutes.image import Image
 
-__all__ = ["Chute", "Image", "NodeSelector", "__version__"]
+__all__ = ["Batch", "Chute", "Image", "NodeSelector", "__version__"]
 
 __version__ = "0.1.0"
 
-_HOMES = {"Chute": "chutes.chute", "Image": "chutes.image", "NodeSelector": "chutes.chute"}
+_HOMES = {
+    "Batch": "chutes.chute",
+    "Chute": "chutes.chute",
+    "Image": "chutes.image",
+    "NodeSelector": "chutes.chute",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType, MethodType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from chutes.chute.batch import Batch
 from chutes.chute.config import ChuteConfig, DisconnectPolicy
 from chutes.chute.cord import Cord, make_cord
 from chutes.chute.definition import Definition, Running, caller_globals, check_called
@@ -51,6 +52,7 @@ class Chute:
             cancelled and other calls finish.
         drain_delay: seconds during which new work is still accepted after the signal to stop.
         shutdown_grace: seconds that requests in flight get to finish.
+        stall_limit: seconds for which code may block the event loop before `/livez` fails; 0 sets no limit.
         **fastapi_options: the rest goes to `FastAPI(...)`: title, version, middleware, lifespan, …
 
     Raises:
@@ -90,33 +92,11 @@ class Chute:
         on_disconnect: DisconnectPolicy | None = None,
         drain_delay: float = 0.0,
         shutdown_grace: float = 30.0,
+        stall_limit: float = 60.0,
         **fastapi_options: Any,
     ) -> None:
-        config = ChuteConfig(
-            username=username,
-            name=name,
-            image=image,
-            tagline=tagline,
-            readme=readme,
-            standard_template=standard_template,
-            revision=revision,
-            node_selector=node_selector,
-            concurrency=concurrency,
-            max_instances=max_instances,
-            shutdown_after_seconds=shutdown_after_seconds,
-            scaling_threshold=scaling_threshold,
-            allow_external_egress=allow_external_egress,
-            encrypted_fs=encrypted_fs,
-            passthrough_headers=passthrough_headers or {},
-            tee=tee,
-            lock_modules=lock_modules,
-            max_queue=max_queue,
-            max_body_size=max_body_size,
-            on_disconnect=on_disconnect,
-            drain_delay=drain_delay,
-            shutdown_grace=shutdown_grace,
-            fastapi_options=fastapi_options,
-        )
+        given = {name: value for name, value in locals().items() if name in _CONFIG_NAMES}
+        config = ChuteConfig(**given | {"passthrough_headers": passthrough_headers or {}})
         config.warn_about_unused(stacklevel=3)
         # One mangled name for all that is ours leaves every other name to the user's state.
         object.__setattr__(self, "_Chute__definition", Definition(config=config, modules=[caller_globals()]))
@@ -154,6 +134,9 @@ class Chute:
         passthrough_port: int | None = None,
         provision_timeout: int | None = None,
         on_disconnect: DisconnectPolicy | None = None,
+        batch: Batch | None = None,
+        timeout: float | None = None,
+        warmup: Any = None,
         **route_options: Any,
     ) -> Callable[[Callable[P, R]], Callable[P, R]]:
         """Serve the function over HTTP.
@@ -173,6 +156,10 @@ class Chute:
             passthrough_port: port of that server.
             provision_timeout: accepted for files of the public SDK; nothing is provisioned here.
             on_disconnect: "cancel" or "finish"; default: the chute's.
+            batch: put calls that come at the same time together; the function then takes and returns lists.
+            timeout: seconds until a call is answered with 504, from the moment at which its input is whole.
+            warmup: arguments, as a dict or a model, of one call that is made before `/readyz` turns 200; default:
+                `minimal_input_schema` when that is an instance. False makes none.
             **route_options: tags, summary, responses, status_code, … for FastAPI's route.
 
         Raises:
@@ -197,6 +184,9 @@ class Chute:
                     output_content_type=output_content_type,
                     stream=stream,
                     on_disconnect=on_disconnect,
+                    batch=batch,
+                    timeout=timeout,
+                    warmup=warmup,
                     passthrough=passthrough,
                     passthrough_path=passthrough_path,
                     passthrough_port=passthrough_port,

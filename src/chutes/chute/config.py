@@ -62,6 +62,7 @@ class ChuteConfig:
         on_disconnect: what a client that leaves does to running calls; None leaves it to the kind of cord.
         drain_delay: seconds during which work is still accepted after the signal to stop.
         shutdown_grace: seconds that requests in flight get to finish.
+        stall_limit: seconds for which code may block the event loop before `/livez` fails; 0 sets no limit.
         fastapi_options: keyword arguments for the `FastAPI` application.
     """
 
@@ -87,6 +88,7 @@ class ChuteConfig:
     on_disconnect: DisconnectPolicy | None = None
     drain_delay: float = 0.0
     shutdown_grace: float = 30.0
+    stall_limit: float = 60.0
     fastapi_options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -106,7 +108,7 @@ class ChuteConfig:
             ("max_body_size", 0),
         ):
             _check_count(count, getattr(self, count), least)
-        for seconds in ("shutdown_after_seconds", "drain_delay", "shutdown_grace"):
+        for seconds in ("shutdown_after_seconds", "drain_delay", "shutdown_grace", "stall_limit"):
             _check_seconds(seconds, getattr(self, seconds))
         _check_threshold(self.scaling_threshold)
         _check_policy(self.on_disconnect)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from chutes.chute.batch import Batch, check_batch
 from chutes.chute.config import DISCONNECT_POLICIES, DisconnectPolicy
 from chutes.errors import DefinitionError, InvalidPath
 from chutes.suggestions import did_you_mean
@@ -43,6 +44,10 @@ class Cord:
         output_content_type: the content type of a plain value; of the chunks of a stream too, JSON aside.
         stream: the function streams its answer.
         on_disconnect: what happens when the client leaves; None leaves it to the chute.
+        batch: how calls are put together; None calls the function once for each.
+        timeout: seconds that a call may take from the moment at which its input is whole; None sets no limit.
+        warmup: arguments of a call that is made before the chute is ready; None takes `minimal_input_schema` when that is
+            an instance, False makes none.
         passthrough: the call is forwarded to a server on `passthrough_port`.
         route_options: keyword arguments for FastAPI's route.
     """
@@ -57,6 +62,9 @@ class Cord:
     output_content_type: str = "application/json"
     stream: bool = False
     on_disconnect: DisconnectPolicy | None = None
+    batch: Batch | None = None
+    timeout: float | None = None
+    warmup: Any = None
     passthrough: bool = False
     passthrough_path: str | None = None
     passthrough_port: int | None = None
@@ -78,6 +86,8 @@ def make_cord(
     output_content_type: str | None,
     stream: bool,
     on_disconnect: DisconnectPolicy | None,
+    batch: Batch | None,
+    timeout: float | None,
     options: Mapping[str, Any],
     **described: Any,
 ) -> Cord:
@@ -102,6 +112,9 @@ def make_cord(
         raise DefinitionError(
             f"Cord {name!r} is a generator, so it streams. Write @chute.cord({address!r}, stream=True)."
         )
+    if batch is not None:
+        check_batch(batch, function, stream=stream, passthrough=bool(described.get("passthrough")))
+    _check_timeout(timeout, name)
     for option in options:
         if option not in ROUTE_OPTIONS:
             known = [*ROUTE_OPTIONS, *Cord.__slots__, "public_api_path", "public_api_method"]
@@ -114,6 +127,8 @@ def make_cord(
         output_content_type=_check_content_type(output_content_type, name),
         stream=stream,
         on_disconnect=on_disconnect,
+        batch=batch,
+        timeout=timeout,
         route_options=MappingProxyType(dict(options)),
         **described,
     )
@@ -178,6 +193,15 @@ def _check_method(method: object, public_api_method: object, name: str) -> str:
             f"Invalid method {method!r} for cord {name!r}. It takes one of {', '.join(METHODS)}."
         )
     return verb
+
+
+def _check_timeout(timeout: object, name: str) -> None:
+    if timeout is None:
+        return
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout < float("inf"):
+        raise DefinitionError(
+            f"Invalid timeout {timeout!r} for cord {name!r}. It takes seconds, more than 0, for example timeout=30."
+        )
 
 
 def _check_content_type(content_type: object, name: str) -> str:
