@@ -1,6 +1,10 @@
 """`/metrics`: counts and durations of the cords, as Prometheus reads them."""
 
 import asyncio
+import dataclasses
+import sys
+import threading
+from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -46,8 +50,15 @@ def requests(found, cord, status):
     return found.get(("chutes_requests_total", (("cord", cord), ("status", str(status)))), 0)
 
 
-def of(found, name, cord):
-    return found[name, (("cord", cord),)]
+def of(found, name, cord, **labels):
+    return found[name, tuple(sorted({"cord": cord, **labels}.items()))]
+
+
+def meter_of_one_cord():
+    chute = new_chute()
+    chute.cord("/run")(lambda self: 1)
+    meters = Meters(Admission(1, 0))
+    return meters, meters.of(chute.cords[0])
 
 
 def test_answers_are_counted_by_cord_and_status(chute):
@@ -59,7 +70,9 @@ def test_answers_are_counted_by_cord_and_status(chute):
     assert [requests(found, "run", status) for status in (200, 500, 422, 404)] == [2, 1, 1, 0]
     assert of(found, "chutes_request_seconds_count", "run") == 4
     assert of(found, "chutes_request_seconds_sum", "run") > 0
-    assert of(found, "chutes_refused_total", "run") == of(found, "chutes_cancelled_total", "run") == 0
+    for reason in ("queue_full", "deadline"):
+        assert of(found, "chutes_refused_total", "run", reason=reason) == 0
+    assert of(found, "chutes_cancelled_total", "run") == of(found, "chutes_timeouts_total", "run") == 0
 
 
 def test_a_cord_that_was_never_called_stands_there_with_zero(chute):
@@ -85,10 +98,7 @@ def test_buckets_count_up_to_infinity(chute):
 
 
 def test_each_duration_falls_into_its_bucket():
-    chute = new_chute()
-    chute.cord("/run")(lambda self: 1)
-    meters = Meters(Admission(1, 0))
-    meter = meters.of(chute.cords[0])
+    meters, meter = meter_of_one_cord()
     for seconds in (0.005, 0.0051, 1.0, 301):
         meter.count(200, seconds)
     found = samples(meters.text().decode())
@@ -97,6 +107,96 @@ def test_each_duration_falls_into_its_bucket():
         for bound in ("0.005", "0.01", "0.5", "1.0", "300.0", "+Inf")
     ]
     assert values == [1, 2, 2, 3, 3, 4]
+
+
+def test_calls_that_found_a_slot_count_as_a_wait_of_no_time():
+    meters, meter = meter_of_one_cord()
+    meter.at_once += 3
+    meter.queued(0.2)
+    found = samples(meters.text().decode())
+    values = [
+        of(found, "chutes_queue_seconds_bucket", "<lambda>", le=bound) for bound in ("0.005", "0.1", "0.25")
+    ]
+    assert values == [3, 3, 4]
+    assert of(found, "chutes_queue_seconds_count", "<lambda>") == 4
+    assert of(found, "chutes_queue_seconds_sum", "<lambda>") == 0.2
+
+
+def test_batches_are_shown_by_their_size_and_only_for_cords_that_have_them():
+    meters, meter = meter_of_one_cord()
+    assert "chutes_batch_size_count{" not in meters.text().decode()
+    meter.waiting = lambda: 7
+    for size in (1, 8, 9, 5000):
+        meter.batched(size)
+    found = samples(meters.text().decode())
+    values = [of(found, "chutes_batch_size_bucket", "<lambda>", le=bound) for bound in ("1.0", "8.0", "16.0")]
+    assert values == [1, 2, 3]
+    assert of(found, "chutes_batch_size_count", "<lambda>") == 4
+    assert of(found, "chutes_batch_size_sum", "<lambda>") == 5018
+    assert of(found, "chutes_batch_waiting", "<lambda>") == 7
+
+
+def test_refusals_timeouts_and_overruns_are_told_apart():
+    meters, meter = meter_of_one_cord()
+    meter.refused += 2
+    meter.hopeless += 3
+    meter.timeouts += 4
+    meter.overrunning += 1
+    found = samples(meters.text().decode())
+    assert of(found, "chutes_refused_total", "<lambda>", reason="queue_full") == 2
+    assert of(found, "chutes_refused_total", "<lambda>", reason="deadline") == 3
+    assert of(found, "chutes_timeouts_total", "<lambda>") == 4
+    assert of(found, "chutes_overrunning", "<lambda>") == 1
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="only Linux tells of a process there")
+def test_the_process_shows_its_memory_its_time_and_its_descriptors():
+    found = samples(meter_of_one_cord()[0].text().decode())
+    names = ("resident_memory_bytes", "cpu_seconds_total", "start_time_seconds", "open_fds")
+    assert all(found[f"process_{name}", ()] > 0 for name in names)
+    assert any(name == "python_info" for name, _ in found)
+
+
+@pytest.fixture
+def hasty_threads():
+    former = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(former)
+
+
+@pytest.mark.usefixtures("hasty_threads")
+def test_the_text_is_whole_while_another_thread_writes():
+    """The probe port asks from a thread of its own."""
+    chute = new_chute()
+    chute.cord("/run")(lambda self: 1)
+    cords = [dataclasses.replace(chute.cords[0], name=f"cord{number}") for number in range(30)]
+    meters, done = [Meters(Admission(1, 0))], threading.Event()
+
+    def write():
+        number = 0
+        while not done.is_set():
+            number += 1
+            meter = meters[-1].of(cords[number % len(cords)])
+            meter.count(200 + number % 60, number / 1000)
+            meter.queued(0.1)
+            meter.waiting = lambda: 1
+            meter.batched(number % 40 + 1)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for round_ in range(16):
+            if round_ % 4 == 0:
+                # What grows while it is read is what could break.
+                meters.append(Meters(Admission(1, 0)))
+            found = samples(meters[-1].text().decode())
+            for (name, labels), value in found.items():
+                if name == "chutes_request_seconds_bucket" and ("le", "+Inf") in labels:
+                    assert value == of(found, "chutes_request_seconds_count", dict(labels)["cord"])
+    finally:
+        done.set()
+        writer.join()
 
 
 async def test_running_waiting_refused_and_cancelled_calls_are_counted():
@@ -129,7 +229,8 @@ async def test_running_waiting_refused_and_cancelled_calls_are_counted():
         await first
         found = await current(client)
     assert (found["chutes_running", ()], found["chutes_waiting", ()]) == (0, 0)
-    assert of(found, "chutes_refused_total", "wait") == 1
+    assert of(found, "chutes_refused_total", "wait", reason="queue_full") == 1
+    assert of(found, "chutes_refused_total", "wait", reason="deadline") == 0
     assert of(found, "chutes_cancelled_total", "wait") == 1
     assert requests(found, "wait", 503) == 1
     assert requests(found, "wait", 200) == 1
