@@ -1,0 +1,1 @@
+"""The benchmarks of chutes against its peers; docs/benchmarks.md says how they are run."""
