@@ -9,6 +9,8 @@ from chutes.suggestions import did_you_mean
         ("gpu_cuont", ["gpu_count", "include"], " Did you mean 'gpu_count'?"),
         ("Concurency", ["concurrency", "name"], " Did you mean 'concurrency'?"),
         ("tagline", ["TAGLINE"], " Did you mean 'TAGLINE'?"),
+        ("run", ["route", "run_local"], " Did you mean 'run_local'?"),
+        ("o", ["o_local"], ""),
         ("zebra", ["gpu_count", "include"], ""),
         ("anything", [], ""),
         ("", ["name"], ""),

@@ -205,6 +205,13 @@ def test_a_generator_says_that_it_streams(function):
         ({"output_content_typ": "text/plain"}, "no 'output_content_typ'. Did you mean 'output_content_type'"),
         ({"tag": ["a"]}, "no 'tag'. Did you mean 'tags'"),
         ({"inputschema": Prompt}, "Did you mean 'input_schema'"),
+        (
+            {"input_schema": "Prompt"},
+            "Invalid input_schema 'Prompt' for cord .*Write a type, such as a model",
+        ),
+        ({"output_schema": [Prompt]}, r"Invalid output_schema \[.*Write a type, such as a model"),
+        ({"minimal_input_schema": 5}, "Invalid minimal_input_schema 5"),
+        ({"input_schema": Prompt(prompt="a")}, "Write the model itself: input_schema=Prompt"),
     ],
 )
 def test_a_bad_option_is_refused_with_what_to_write(options, says):

@@ -47,3 +47,15 @@ def test_a_hook_takes_the_chute():
 
     with pytest.raises(DefinitionError, match="The hook 'without' takes no chute"):
         make_hook(without, 50)
+
+
+def test_a_hook_gets_nothing_but_the_chute():
+    def greedy(self, model, *, path): ...
+
+    def content(self, model=None, *rest, **named): ...
+
+    with pytest.raises(
+        DefinitionError, match="The hook 'greedy' needs 'model', 'path', and a hook gets the chute"
+    ):
+        make_hook(greedy, 50)
+    assert make_hook(content, 50).name == "content"

@@ -78,6 +78,13 @@ def test_a_name_that_a_module_lacks_is_told(project):
     assert text.startswith(
         "app.py, line 2: `from json import lods` failed: cannot import name 'lods' from 'json'"
     )
+    assert text.endswith(" Did you mean 'loads'?")
+
+
+def test_a_name_that_chutes_lacks_proposes_one_that_it_has(project):
+    text, _ = failure(project, "from chutes import Chutes")
+
+    assert text.endswith(" Did you mean 'Chute'?")
 
 
 def test_a_relative_import_outside_of_a_package_is_explained(project):

@@ -101,13 +101,13 @@ class ChuteConfig:
             _check_type(optional, getattr(self, optional), (str, type(None)), "a string or None")
         _check_type("node_selector", self.node_selector, (NodeSelector, type(None)), "a NodeSelector or None")
         _check_type("passthrough_headers", self.passthrough_headers, Mapping, "a dict of headers")
-        for count, least in (
-            ("concurrency", 1),
-            ("max_instances", 1),
-            ("max_queue", 0),
-            ("max_body_size", 0),
+        for count, least, example in (
+            ("concurrency", 1, 8),
+            ("max_instances", 1, 8),
+            ("max_queue", 0, 64),
+            ("max_body_size", 0, 64 * 1024 * 1024),
         ):
-            _check_count(count, getattr(self, count), least)
+            _check_count(count, getattr(self, count), least, example)
         for seconds in ("shutdown_after_seconds", "drain_delay", "shutdown_grace", "stall_limit"):
             _check_seconds(seconds, getattr(self, seconds))
         _check_threshold(self.scaling_threshold)
@@ -162,10 +162,10 @@ def _check_type(field_name: str, value: object, kind: type | tuple[type, ...], w
         raise DefinitionError(f"Invalid {field_name} {value!r}. It takes {wanted}.")
 
 
-def _check_count(field_name: str, value: object, least: int) -> None:
+def _check_count(field_name: str, value: object, least: int, example: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise DefinitionError(
-            f"Invalid {field_name} {value!r}. It takes a whole number, {least} or more, for example {field_name}=8."
+            f"Invalid {field_name} {value!r}. It takes a whole number, {least} or more, for example {field_name}={example}."
         )
 
 

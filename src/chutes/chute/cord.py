@@ -115,6 +115,8 @@ def make_cord(
     if batch is not None:
         check_batch(batch, function, stream=stream, passthrough=bool(described.get("passthrough")))
     _check_timeout(timeout, name)
+    for schema in ("input_schema", "output_schema", "minimal_input_schema"):
+        _check_schema(schema, described.get(schema), name)
     for option in options:
         if option not in ROUTE_OPTIONS:
             known = [*ROUTE_OPTIONS, *Cord.__slots__, "public_api_path", "public_api_method"]
@@ -202,6 +204,17 @@ def _check_timeout(timeout: object, name: str) -> None:
         raise DefinitionError(
             f"Invalid timeout {timeout!r} for cord {name!r}. It takes seconds, more than 0, for example timeout=30."
         )
+
+
+def _check_schema(parameter: str, schema: object, name: str) -> None:
+    """Refuse a value in the place of a type; which types can be read and written is seen when the cord is served."""
+    if isinstance(schema, str | bytes | int | float | list | tuple | set):
+        proposal = "Write a type, such as a model, or a JSON schema as a dict."
+    elif parameter != "minimal_input_schema" and hasattr(type(schema), "model_fields"):
+        proposal = f"Write the model itself: {parameter}={type(schema).__name__}."
+    else:
+        return
+    raise DefinitionError(f"Invalid {parameter} {schema!r} for cord {name!r}. {proposal}")
 
 
 def _check_content_type(content_type: object, name: str) -> str:

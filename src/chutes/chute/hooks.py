@@ -1,5 +1,6 @@
 """A hook: a function that runs when a chute starts or stops."""
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +27,7 @@ def make_hook(function: Callable[..., Any], priority: int) -> Hook:
         DefinitionError: it is no function that takes the chute, or its priority is no number.
     """
     check_function(function, "hook")
+    _check_nothing_more(function)
     if isinstance(priority, bool) or not isinstance(priority, int):
         raise DefinitionError(
             f"Invalid priority {priority!r} for hook {function.__name__!r}. It takes a whole number."
@@ -36,3 +38,17 @@ def make_hook(function: Callable[..., Any], priority: int) -> Hook:
 def in_order(hooks: list[Hook]) -> tuple[Hook, ...]:
     """Lower priorities first, equal ones as they were written."""
     return tuple(sorted(hooks, key=lambda hook: hook.priority))
+
+
+def _check_nothing_more(function: Callable[..., Any]) -> None:
+    empty, variadic = (
+        inspect.Parameter.empty,
+        (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD),
+    )
+    rest = list(inspect.signature(function).parameters.values())[1:]
+    needed = [repr(one.name) for one in rest if one.default is empty and one.kind not in variadic]
+    if needed:
+        raise DefinitionError(
+            f"The hook {function.__name__!r} needs {', '.join(needed)}, and a hook gets the chute alone. "
+            "Give them defaults, or read them from self."
+        )

@@ -2,6 +2,7 @@
 
 import builtins
 import importlib
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -38,7 +39,7 @@ def _sentence(place: Place, exc: BaseException) -> str:
     if isinstance(exc, ModuleNotFoundError) and exc.name:
         return f"{where}: {written} failed: {_missing_module(exc, exc.name, frames[-1])}"
     if isinstance(exc, ImportError):
-        return f"{where}: {written} failed: {exc}.{_relative(exc)}"
+        return f"{where}: {written} failed: {_missing_part(exc)}"
     if isinstance(exc, NameError) and exc.name:
         return f"{where}: the name {exc.name!r} is not known.{_missing_name(exc, exc.name)}"
     if isinstance(exc, SystemExit):
@@ -82,10 +83,17 @@ def _is_machinery(filename: str) -> bool:
     return filename.startswith("<frozen") or Path(filename).parent in folders
 
 
-def _relative(exc: ImportError) -> str:
-    if "relative import" not in str(exc):
-        return ""
-    return " Only files of a package import so: put an __init__.py beside the file, or leave out the dot."
+def _missing_part(exc: ImportError) -> str:
+    """What an import failed for, when the module itself is there."""
+    if "relative import" in str(exc):
+        return f"{exc}. Only files of a package import so: put an __init__.py beside the file, or leave out the dot."
+    module = sys.modules.get(exc.name or "")
+    # Python 3.11 says the name in the text alone.
+    wanted = re.match(r"cannot import name '(\w+)'", str(exc))
+    if module is None or wanted is None:
+        return f"{exc}."
+    names = getattr(module, "__all__", None) or [name for name in vars(module) if not name.startswith("_")]
+    return f"{exc}.{did_you_mean(wanted.group(1), names)}"
 
 
 def _missing_name(exc: NameError, name: str) -> str:
