@@ -10,10 +10,12 @@ ChutesError
 ├── ServeError                       free the port, or choose another
 ├── StartupError                     read the traceback of the hook that failed
 ├── ShutdownError                    likewise, for a shutdown hook
+├── BatchError                       correct the batched function: its results do not fit its items
 ├── ProcessError                     read the last lines of the child process
 ├── RequestError                     (server side) becomes an answer with the class's `status`
 │   ├── BodyTooLarge          413
 │   ├── QueueFull             503
+│   │   └── DeadlineUnreachable   … the call's turn would come after its deadline
 │   └── NotReady              503
 ├── CallError                        (client side) a running chute did not give a good answer
 │   ├── ConnectionFailed             is the chute running, and is the URL right?
@@ -27,6 +29,7 @@ ChutesError
 """
 
 __all__ = [
+    "BatchError",
     "BodyTooLarge",
     "CallError",
     "CallFailed",
@@ -35,6 +38,7 @@ __all__ = [
     "ChutesError",
     "ClientNotOpen",
     "ConnectionFailed",
+    "DeadlineUnreachable",
     "DefinitionError",
     "DuplicateName",
     "DuplicatePath",
@@ -94,6 +98,10 @@ class ShutdownError(ChutesError):
     """A shutdown hook failed, or did not end in time."""
 
 
+class BatchError(ChutesError):
+    """A batched cord did not return one result for each item."""
+
+
 class ProcessError(ChutesError):
     """A child process did not start, was not ready in time, or ended."""
 
@@ -124,6 +132,10 @@ class QueueFull(RequestError):  # noqa: N818 - named for the condition
     """All slots and all places in the queue are taken."""
 
     status = 503
+
+
+class DeadlineUnreachable(QueueFull):
+    """The queue is so long that the call could not begin before its deadline."""
 
 
 class NotReady(RequestError):  # noqa: N818 - named for the condition

@@ -84,6 +84,8 @@ def check_batch(batch: object, function: Callable[..., Any], *, stream: bool, pa
 
 def _is_no_list(annotation: Any) -> bool:
     """Whether an annotation surely names something that a list is not; one in quotes is looked at when serving."""
+    if typing.get_origin(annotation) is typing.Annotated:
+        return _is_no_list(typing.get_args(annotation)[0])
     kind = typing.get_origin(annotation) or annotation
     return inspect.isclass(kind) and kind is not inspect.Parameter.empty and not issubclass(list, kind)
 

@@ -23,6 +23,7 @@ from chutes.chute.websocket import Socket
 from chutes.serve.admission import Admission
 from chutes.serve.answers import encode_json
 from chutes.serve.auth import KeyRing
+from chutes.serve.batching import Batcher
 from chutes.serve.calls import CLIENT_CLOSED_REQUEST
 from chutes.serve.cords import add_cord_route
 from chutes.serve.entry import Entry
@@ -92,6 +93,7 @@ class ServedChute:
         # Hooks and health checks take no thread from the cords.
         own_threads = Threads(1, name=f"{self.threads.name}-hooks")
         self.meters = Meters(self.admission)
+        self.batchers: list[Batcher] = []
         # The pages of the debug mode show every frame: they tell the two ways apart.
         self.takes_short_way = settings.fast_path and not self.app.debug and is_tested_version()
         self.bare_stack: ASGIApp | None = None
@@ -181,6 +183,8 @@ class ServedChute:
         self.app.middleware_stack = self.app.build_middleware_stack()
         async with self.app.router.lifespan_context(self.app) as state:
             yield dict(state or {})
+        for batcher in self.batchers:
+            await batcher.close()
         self.threads.shutdown()
 
 

@@ -35,7 +35,7 @@ from chutes.serve.annotations import (
     usable,
     without_none,
 )
-from chutes.serve.hints import read_hints
+from chutes.serve.hints import cord_hints
 
 __all__ = ["BODY_VERBS", "FORM", "INPUT", "REQUEST", "RESPONSE", "Binding", "bind"]
 
@@ -104,7 +104,7 @@ class _Binder:
     def __init__(self, cord: Cord, placeholders: frozenset[str]) -> None:
         self.cord = cord
         self.placeholders = placeholders
-        hints = read_hints(cord.function, f"cord {cord.name!r}")
+        hints = cord_hints(cord)
         skipped = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
         wanted = [
             parameter.replace(annotation=hints.get(parameter.name, Any))

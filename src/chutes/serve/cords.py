@@ -3,6 +3,7 @@
 import inspect
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fastapi.routing import APIRoute
@@ -14,12 +15,15 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from chutes.chute.batch import Batch
 from chutes.chute.cord import Cord
 from chutes.errors import DefinitionError, QueueFull
+from chutes.serve.admission import Admission
 from chutes.serve.annotations import usable
 from chutes.serve.answers import Answers
+from chutes.serve.batching import Batcher
 from chutes.serve.binding import Binding, bind
-from chutes.serve.calls import CordCall, runner
+from chutes.serve.calls import CordCall, count_refusal, runner
 from chutes.serve.disconnects import Disconnects
 from chutes.serve.exchange import exchange_of
 from chutes.serve.fast import FastCord, fast_cord
@@ -43,13 +47,13 @@ class CordRoute(APIRoute):
         """Put the choice between two cords on one path, and admission, in front of FastAPI's own handler."""
         cord = self.cord = call.cord
         self.fast = fast_cord(self, call) if served.takes_short_way else None
-        own = _admitting(self.app, served, cord)
+        own = _admitting(self.app, call)
 
         async def choose(scope: Scope, receive: Receive, send: Send) -> None:
             if self.twin is None:
                 await own(scope, receive, send)
                 return
-            _refuse_when_full(served, cord)
+            _refuse_when_full(call)
             wants_stream, replay = await _wants_stream(scope, receive)
             chosen = own if wants_stream == cord.stream else self.twin.app
             await chosen(scope, replay, send)
@@ -118,8 +122,8 @@ def _pair(served: "ServedChute", first: CordRoute, second: CordRoute) -> None:
     plain.responses = {**plain.responses, status: {**documented, "content": content}}
 
 
-def _admitting(own: ASGIApp, served: "ServedChute", cord: Cord) -> ASGIApp:
-    meter = served.meters.of(cord)
+def _admitting(own: ASGIApp, call: CordCall) -> ASGIApp:
+    meter = call.meter
 
     async def admitted(scope: Scope, receive: Receive, send: Send) -> None:
         exchange = exchange_of(scope)
@@ -128,11 +132,11 @@ def _admitting(own: ASGIApp, served: "ServedChute", cord: Cord) -> ASGIApp:
         exchange.disconnects = Disconnects(receive)
         if not checked:
             # On its way here from the short one it was let in already.
-            _refuse_when_full(served, cord)
+            _refuse_when_full(call)
         try:
             await own(scope, exchange.disconnects.receive, send)
         except QueueFull as full:
-            meter.refused += 1
+            count_refusal(meter, full)
             raise HTTPException(full.status, full.detail, full.headers) from None
         finally:
             if exchange.place is not None:
@@ -143,6 +147,11 @@ def _admitting(own: ASGIApp, served: "ServedChute", cord: Cord) -> ASGIApp:
 
 def _call(served: "ServedChute", cord: Cord, binding: Binding) -> CordCall:
     policy = cord.on_disconnect or served.chute.config.on_disconnect
+    run, in_thread = runner(served, cord)
+    queue: Admission | Batcher = served.admission
+    if cord.batch is not None:
+        queue = _batcher(served, cord, cord.batch)
+        run, in_thread = queue.submit, False
     return CordCall(
         served=served,
         cord=cord,
@@ -154,11 +163,28 @@ def _call(served: "ServedChute", cord: Cord, binding: Binding) -> CordCall:
             response_class=_own_response_class(served.app.router.default_response_class),
             status_code=cord.route_options.get("status_code") or 200,
         ),
-        run=runner(served, cord),
-        cancels_call=policy == "cancel" or (policy is None and cord.stream),
+        run=run,
+        queue=queue,
+        meter=served.meters.of(cord),
+        in_thread=in_thread,
+        cancels_call=policy == "cancel" or (policy is None and (cord.stream or cord.batch is not None)),
         cancels_stream=policy != "finish",
         empty_type=stream_type(cord),
     )
+
+
+def _batcher(served: "ServedChute", cord: Cord, batch: Batch) -> Batcher:
+    batcher = Batcher(
+        batch,
+        partial(cord.function, served.chute),
+        name=cord.name,
+        admission=served.admission,
+        threads=served.threads,
+        meter=served.meters.of(cord),
+        max_queue=served.chute.config.max_queue,
+    )
+    served.batchers.append(batcher)
+    return batcher
 
 
 def _endpoint(call: CordCall) -> Callable[..., Any]:
@@ -173,12 +199,12 @@ def _endpoint(call: CordCall) -> Callable[..., Any]:
     return endpoint
 
 
-def _refuse_when_full(served: "ServedChute", cord: Cord) -> None:
+def _refuse_when_full(call: CordCall) -> None:
     """Refuse a call before its body is read."""
     try:
-        served.admission.check()
+        call.queue.check()
     except QueueFull as full:
-        served.meters.of(cord).refused += 1
+        count_refusal(call.meter, full)
         raise HTTPException(full.status, full.detail, full.headers) from None
 
 

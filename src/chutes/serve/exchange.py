@@ -33,11 +33,12 @@ class Exchange:
         called: the cord's function may have run.
         answering: the cord has begun to answer.
         status: of the answer, 0 until it reaches the server.
+        deadline: when the answer must be there, in seconds of the event loop's clock; None sets no limit.
         complete: the last part of the answer is on its way.
     """
 
     __slots__ = (
-        "_lifecycle", "answering", "called", "complete", "direct", "disconnects", "meter", "place", "request_id",
+        "_lifecycle", "answering", "called", "complete", "deadline", "direct", "disconnects", "meter", "place", "request_id",
         "send", "since", "status",
     )  # fmt: skip
 
@@ -50,6 +51,7 @@ class Exchange:
         self.answering = False
         self.status = 0
         self.complete = False
+        self.deadline: float | None = None
         self.meter: CordMeter | None = None
         self.place: Place | None = None
         self.disconnects: Disconnects | None = None

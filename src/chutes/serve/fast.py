@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chutes.errors import QueueFull
 from chutes.serve.answers import is_picture
-from chutes.serve.calls import CLIENT_CLOSED_REQUEST, CordCall
+from chutes.serve.calls import CLIENT_CLOSED_REQUEST, CordCall, count_refusal
 from chutes.serve.disconnects import ClientGone
 from chutes.serve.exchange import Exchange, exchange_of
 from chutes.serve.reading import Reader, Unusual, check_json_type, reader_of
@@ -66,13 +66,16 @@ def fast_cord(route: "CordRoute", call: CordCall) -> "FastCord | None":
 class FastCord:
     """The good requests of one cord."""
 
-    __slots__ = ("_admission", "_call", "_encode", "_meter", "_plain", "_reader")
+    __slots__ = ("_at_once", "_call", "_encode", "_meter", "_plain", "_queue", "_reader", "_timeout")
 
     def __init__(self, call: CordCall, reader: Reader) -> None:
         self._call = call
         self._reader = reader
-        self._admission = call.served.admission
-        self._meter = call.served.meters.of(call.cord)
+        self._queue = call.queue
+        self._meter = call.meter
+        self._timeout = call.cord.timeout
+        # Nothing can end such a call before its time: where a slot is free, it is simply made.
+        self._at_once = not (call.cancels_call or call.cord.timeout or call.cord.batch)
         self._encode = _encoder(call)
         self._plain = set(_DATA)
 
@@ -84,7 +87,7 @@ class FastCord:
         error: Exception | None = None
         try:
             try:
-                self._admission.check()
+                self._queue.check()
                 body = b""
                 if reader.takes_body:
                     check_json_type(scope)
@@ -110,8 +113,9 @@ class FastCord:
     async def _perform(
         self, exchange: Exchange, given: Any, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        place = exchange.place = self._admission.enter()
-        if not self._call.cancels_call and place.start_at_once():
+        place = exchange.place = self._queue.enter(self._timeout)
+        if self._at_once and place is not None and place.start_at_once():
+            self._meter.at_once += 1
             result = await self._reader.run(given)
         else:
             run = partial(self._reader.run, given)
@@ -119,7 +123,8 @@ class FastCord:
         if type(result) not in self._plain and not self._is_plain(result):
             await self._respond(exchange, result, scope, receive, send)
             return
-        place.leave()
+        if place is not None:
+            place.leave()
         status, headers, body = self._encode(result)
         exchange.answering = True
         if exchange.direct:
@@ -161,7 +166,7 @@ class FastCord:
         """Do what FastAPI's own way does after an error, or leave it to that."""
         exchange, failure = exchange_of(scope), None
         if isinstance(error, QueueFull):
-            self._meter.refused += 1
+            count_refusal(self._meter, error)
         if exchange.called:
             if isinstance(error, ClientGone):
                 self._call.note_gone(scope)

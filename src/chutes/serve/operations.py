@@ -25,7 +25,7 @@ from chutes.chute.cord import Cord
 from chutes.serve.annotations import usable
 from chutes.serve.answers import is_json
 from chutes.serve.binding import BODY_VERBS, Binding
-from chutes.serve.hints import read_hints
+from chutes.serve.hints import cord_hints
 
 __all__ = ["describe", "stream_content", "stream_type"]
 
@@ -49,7 +49,7 @@ def describe(cord: Cord, binding: Binding) -> dict[str, Any]:
     """Keyword arguments for FastAPI's `add_api_route` that document the cord."""
     options = dict(cord.route_options)
     written = options.pop("responses", None) or {}
-    hint = read_hints(cord.function, f"cord {cord.name!r}").get("return", inspect.Parameter.empty)
+    hint = cord_hints(cord).get("return", inspect.Parameter.empty)
     status = options.get("status_code") or 200
     content, model = _output(cord, hint) if is_body_allowed_for_status_code(status) else ({}, None)
     responses: dict[int | str, dict[str, Any]] = {code: _error(text) for code, text in _ERRORS.items()}
@@ -107,7 +107,7 @@ def stream_content(cord: Cord) -> dict[str, Any]:
 def _stream_types(cord: Cord) -> tuple[str, ...]:
     if cord.output_content_type != _JSON:
         return (cord.output_content_type,)
-    hint = read_hints(cord.function, f"cord {cord.name!r}").get("return")
+    hint = cord_hints(cord).get("return")
     origin, arguments = get_origin(hint), get_args(hint)
     if origin not in _STREAMS or not arguments:
         # The first chunk will decide.
