@@ -59,11 +59,15 @@ class CordMeter:
         at_once: calls that found a free slot, and so waited for none.
         chunks: parts of streams that were sent.
         waiting: how many items wait for a batch now; None for a cord that is not batched.
+        durations: seconds of answers, by `count`.
+        waits: seconds in the queue, by `queued`.
+        first_chunks: seconds until a stream begins, by `first_chunk`.
+        batches: items of a batch, by `batched`.
     """
 
     __slots__ = (
-        "_batches", "_durations", "_first_chunks", "_waits", "at_once", "cancelled", "chunks", "hopeless",
-        "in_flight", "overrunning", "refused", "requests", "timeouts", "waiting",
+        "at_once", "batches", "cancelled", "chunks", "durations", "first_chunks", "hopeless", "in_flight",
+        "overrunning", "refused", "requests", "timeouts", "waiting", "waits",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -71,27 +75,27 @@ class CordMeter:
         self.refused = self.hopeless = self.cancelled = self.timeouts = 0
         self.overrunning = self.in_flight = self.at_once = self.chunks = 0
         self.waiting: Callable[[], int] | None = None
-        self._durations = Distribution(_SECONDS)
-        self._waits = Distribution(_SECONDS)
-        self._first_chunks = Distribution(_SECONDS)
-        self._batches = Distribution(_SIZES)
+        self.durations = Distribution(_SECONDS)
+        self.waits = Distribution(_SECONDS)
+        self.first_chunks = Distribution(_SECONDS)
+        self.batches = Distribution(_SIZES)
 
     def count(self, status: int, seconds: float) -> None:
         """One answered request, from its arrival to the last byte of its answer."""
         self.requests[status] = self.requests.get(status, 0) + 1
-        self._durations.observe(seconds)
+        self.durations.observe(seconds)
 
     def queued(self, seconds: float) -> None:
         """One call that got its slot, or its batch, after it had waited."""
-        self._waits.observe(seconds)
+        self.waits.observe(seconds)
 
     def batched(self, size: int) -> None:
         """One batch of `size` items that went to the function."""
-        self._batches.observe(size)
+        self.batches.observe(size)
 
     def first_chunk(self, seconds: float) -> None:
         """One stream whose first chunk went out, `seconds` after its request had arrived."""
-        self._first_chunks.observe(seconds)
+        self.first_chunks.observe(seconds)
 
     def counters(self) -> Iterator[tuple[str, tuple[str, ...], int]]:
         """Name, labels after the cord's and value of everything that only grows."""
@@ -105,14 +109,14 @@ class CordMeter:
 
     def distributions(self) -> Iterator[tuple[str, list[tuple[str, float]], float]]:
         """Name, buckets and sum of everything that is spread."""
-        yield "request_seconds", self._durations.buckets(), self._durations.sum
+        yield "request_seconds", self.durations.buckets(), self.durations.sum
         # They waited for no time at all, so they count below every bound.
         at_once = self.at_once
-        waits = [(bound, count + at_once) for bound, count in self._waits.buckets()]
-        yield "queue_seconds", waits, self._waits.sum
-        yield "first_chunk_seconds", self._first_chunks.buckets(), self._first_chunks.sum
+        waits = [(bound, count + at_once) for bound, count in self.waits.buckets()]
+        yield "queue_seconds", waits, self.waits.sum
+        yield "first_chunk_seconds", self.first_chunks.buckets(), self.first_chunks.sum
         if self.waiting is not None:
-            yield "batch_size", self._batches.buckets(), self._batches.sum
+            yield "batch_size", self.batches.buckets(), self.batches.sum
 
     def gauges(self) -> Iterator[tuple[str, int]]:
         """Name and value of everything that goes up and down."""

@@ -37,7 +37,7 @@ class Side:
     def counts(self) -> dict[str, Any]:
         """The numbers of every cord, and of the queue."""
         meters = {
-            name: (dict(one.requests), one.refused, one.cancelled, sum(one.buckets))
+            name: (dict(one.requests), one.refused, one.cancelled, sum(one.durations.counts))
             for name, one in self.served.meters._meters.items()
         }
         admission = self.served.admission
