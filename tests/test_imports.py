@@ -37,6 +37,15 @@ async def talk(self, websocket):
 async def nightly(self):
     pass
 """
+SMALL_FILE = """
+from chutes.chute import Chute
+
+chute = Chute(username="test", name="small", image="python:3.12")
+
+@chute.cord("/measure")
+async def measure(self, text: str):
+    return len(text)
+"""
 # Runs a file and prints what that loaded beyond the standard library, and what it touched.
 PROBE = """
 import json, runpy, sys
@@ -52,8 +61,9 @@ def watch(event, args):
 
 sys.addaudithook(watch)
 runpy.run_path(sys.argv[1])
-loaded = {name.partition(".")[0] for name in set(sys.modules) - before} - sys.stdlib_module_names
-print(json.dumps({"loaded": sorted(loaded), "touched": touched}))
+new = set(sys.modules) - before
+loaded = {name.partition(".")[0] for name in new} - sys.stdlib_module_names
+print(json.dumps({"loaded": sorted(loaded), "touched": touched, "modules": sorted(new)}))
 """
 
 
@@ -73,6 +83,16 @@ def import_in_a_fresh_process(tmp_path):
 
 def test_a_chute_file_loads_nothing_but_the_standard_library(import_in_a_fresh_process):
     assert import_in_a_fresh_process(CHUTE_FILE)["loaded"] == ["chutes"]
+
+
+def test_what_a_file_does_not_use_is_not_loaded(import_in_a_fresh_process):
+    modules = import_in_a_fresh_process(SMALL_FILE)["modules"]
+    assert [name for name in modules if name.startswith("chutes")] == [
+        "chutes", "chutes.chute", "chutes.chute.chute", "chutes.chute.config", "chutes.chute.cord",
+        "chutes.chute.definition", "chutes.chute.hooks", "chutes.errors", "chutes.image", "chutes.image.reference",
+        "chutes.suggestions",
+    ]  # fmt: skip
+    assert {"asyncio", "datetime", "difflib", "logging", "platform", "uuid"}.isdisjoint(modules)
 
 
 def test_a_chute_file_reads_no_file_and_opens_no_socket(import_in_a_fresh_process):

@@ -1,6 +1,5 @@
 """The sentence 'Did you mean …?' that ends an error about an unknown name."""
 
-import difflib
 from collections.abc import Iterable
 
 __all__ = ["did_you_mean"]
@@ -15,6 +14,8 @@ def did_you_mean(word: str, candidates: Iterable[str]) -> str:
     The sentence starts with a space, so that it can follow any message. Case does not count. When no candidate is spelt
     alike, one that begins with the word and goes on behind a `_` is near too: 'run' for 'run_local'.
     """
+    import difflib
+
     by_folded = {candidate.casefold(): candidate for candidate in candidates}
     folded = word.casefold()
     nearest = difflib.get_close_matches(folded, by_folded, n=1, cutoff=0.6)

@@ -1,27 +1,26 @@
 """The chute: one deployable application, as a collection of descriptions."""
 
-import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import fields
-from datetime import UTC, datetime
 from types import MappingProxyType, MethodType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from chutes.chute.batch import Batch
 from chutes.chute.config import ChuteConfig, DisconnectPolicy
 from chutes.chute.cord import Cord, make_cord
 from chutes.chute.definition import Definition, Running, caller_globals, check_called
 from chutes.chute.hooks import Hook, make_hook
-from chutes.chute.job import Job, make_job
-from chutes.chute.node_selector import NodeSelector
-from chutes.chute.websocket import make_socket
 from chutes.errors import DefinitionError
 from chutes.suggestions import did_you_mean
 
 if TYPE_CHECKING:
+    import logging
+
     from fastapi import FastAPI
 
+    from chutes.chute.batch import Batch
+    from chutes.chute.job import Job
+    from chutes.chute.node_selector import NodeSelector
     from chutes.image import Image
 
 __all__ = ["Chute", "ChutePack", "definition_of"]
@@ -76,7 +75,7 @@ class Chute:
         readme: str = "",
         standard_template: str | None = None,
         revision: str | None = None,
-        node_selector: NodeSelector | None = None,
+        node_selector: "NodeSelector | None" = None,
         concurrency: int = 1,
         *,
         max_instances: int = 1,
@@ -134,7 +133,7 @@ class Chute:
         passthrough_port: int | None = None,
         provision_timeout: int | None = None,
         on_disconnect: DisconnectPolicy | None = None,
-        batch: Batch | None = None,
+        batch: "Batch | None" = None,
         timeout: float | None = None,
         warmup: Any = None,
         **route_options: Any,
@@ -218,6 +217,8 @@ class Chute:
             DuplicateName: another job has this name.
             DefinitionError: anything else is wrong.
         """
+        from chutes.chute.job import make_job
+
         check_called("job", name, "@chute.job()")
 
         def decorate(function: Callable[P, R]) -> Callable[P, R]:
@@ -237,6 +238,8 @@ class Chute:
             DuplicatePath: another websocket has this path.
             DefinitionError: the function is not `async def`, or takes no chute.
         """
+        from chutes.chute.websocket import make_socket
+
         check_called("websocket", path, '@chute.websocket("/…")')
 
         def decorate(function: Callable[P, R]) -> Callable[P, R]:
@@ -257,13 +260,15 @@ class Chute:
         return tuple(self.__definition.cords)
 
     @property
-    def jobs(self) -> Mapping[str, Job]:
+    def jobs(self) -> "Mapping[str, Job]":
         """The jobs by name."""
         return MappingProxyType(self.__definition.jobs)
 
     @property
-    def logger(self) -> logging.Logger:
+    def logger(self) -> "logging.Logger":
         """The chute's logger, `chutes.<username>.<name>`."""
+        import logging
+
         return logging.getLogger(f"chutes.{self.config.username}.{self.config.name}")
 
     @property
@@ -280,6 +285,8 @@ class Chute:
 
     async def health_check(self) -> dict[str, Any]:
         """What `/health` answers; assign another function to `self.health_check` to replace it."""
+        from datetime import UTC, datetime
+
         return {"status": "healthy", "timestamp": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
 
     def run_local(

@@ -1,18 +1,17 @@
 """The constructor values of a chute, checked and frozen."""
 
 import re
-import uuid
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
-from chutes.chute.node_selector import NodeSelector
 from chutes.errors import DefinitionError
 from chutes.suggestions import did_you_mean
 
 if TYPE_CHECKING:
+    from chutes.chute.node_selector import NodeSelector
     from chutes.image import Image
 
 __all__ = ["DISCONNECT_POLICIES", "FASTAPI_OPTIONS", "ChuteConfig", "DisconnectPolicy"]
@@ -73,7 +72,7 @@ class ChuteConfig:
     readme: str = ""
     standard_template: str | None = None
     revision: str | None = None
-    node_selector: NodeSelector | None = None
+    node_selector: "NodeSelector | None" = None
     concurrency: int = 1
     max_instances: int = 1
     shutdown_after_seconds: int = 300
@@ -99,7 +98,7 @@ class ChuteConfig:
             _check_type(text, getattr(self, text), str, "a string")
         for optional in ("standard_template", "revision"):
             _check_type(optional, getattr(self, optional), (str, type(None)), "a string or None")
-        _check_type("node_selector", self.node_selector, (NodeSelector, type(None)), "a NodeSelector or None")
+        _check_node_selector(self.node_selector)
         _check_type("passthrough_headers", self.passthrough_headers, Mapping, "a dict of headers")
         for count, least, example in (
             ("concurrency", 1, 8),
@@ -119,6 +118,8 @@ class ChuteConfig:
     @property
     def uid(self) -> str:
         """The id that the public platform gives a chute of this username and name (UUID, version 5)."""
+        import uuid
+
         return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{self.username}::chute::{self.name}"))
 
     def warn_about_unused(self, stacklevel: int) -> None:
@@ -146,15 +147,24 @@ def _check_label(field_name: str, value: object) -> None:
 
 
 def _check_image(image: object) -> None:
-    from chutes.image import Image
-    from chutes.image.reference import check_reference
-
     if isinstance(image, str):
+        from chutes.image.reference import check_reference
+
         check_reference(image)
-    elif not isinstance(image, Image):
+        return
+    from chutes.image import Image
+
+    if not isinstance(image, Image):
         raise DefinitionError(
             f"Invalid image {image!r}. Write a reference such as 'python:3.11', or an Image(username=…, name=…, tag=…)."
         )
+
+
+def _check_node_selector(value: object) -> None:
+    if value is not None:
+        from chutes.chute.node_selector import NodeSelector
+
+        _check_type("node_selector", value, NodeSelector, "a NodeSelector or None")
 
 
 def _check_type(field_name: str, value: object, kind: type | tuple[type, ...], wanted: str) -> None:

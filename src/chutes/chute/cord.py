@@ -6,12 +6,14 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from chutes.chute.batch import Batch, check_batch
 from chutes.chute.config import DISCONNECT_POLICIES, DisconnectPolicy
 from chutes.errors import DefinitionError, InvalidPath
 from chutes.suggestions import did_you_mean
+
+if TYPE_CHECKING:
+    from chutes.chute.batch import Batch
 
 __all__ = ["METHODS", "ROUTE_OPTIONS", "Cord", "check_function", "check_path", "make_cord", "normal_path"]
 
@@ -62,7 +64,7 @@ class Cord:
     output_content_type: str = "application/json"
     stream: bool = False
     on_disconnect: DisconnectPolicy | None = None
-    batch: Batch | None = None
+    batch: "Batch | None" = None
     timeout: float | None = None
     warmup: Any = None
     passthrough: bool = False
@@ -86,7 +88,7 @@ def make_cord(
     output_content_type: str | None,
     stream: bool,
     on_disconnect: DisconnectPolicy | None,
-    batch: Batch | None,
+    batch: "Batch | None",
     timeout: float | None,
     options: Mapping[str, Any],
     **described: Any,
@@ -113,6 +115,8 @@ def make_cord(
             f"Cord {name!r} is a generator, so it streams. Write @chute.cord({address!r}, stream=True)."
         )
     if batch is not None:
+        from chutes.chute.batch import check_batch
+
         check_batch(batch, function, stream=stream, passthrough=bool(described.get("passthrough")))
     _check_timeout(timeout, name)
     for schema in ("input_schema", "output_schema", "minimal_input_schema"):

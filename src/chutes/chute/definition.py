@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 from chutes.chute.config import ChuteConfig
 from chutes.chute.cord import Cord
 from chutes.chute.hooks import Hook, in_order
-from chutes.chute.job import Job
-from chutes.chute.websocket import Socket
 from chutes.errors import DefinitionError, DuplicateName, DuplicatePath
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+
+    from chutes.chute.job import Job
+    from chutes.chute.websocket import Socket
 
 __all__ = ["Definition", "Running", "caller_globals", "check_called"]
 
@@ -31,7 +32,7 @@ class Running(Protocol):
     def add_cord(self, cord: Cord) -> None:
         """Serve one more cord."""
 
-    def add_socket(self, socket: Socket) -> None:
+    def add_socket(self, socket: "Socket") -> None:
         """Serve one more websocket."""
 
     def slot(self) -> AbstractAsyncContextManager[None]:
@@ -55,8 +56,8 @@ class Definition:
     config: ChuteConfig
     modules: list[dict[str, Any]]
     cords: list[Cord] = field(default_factory=list)
-    jobs: dict[str, Job] = field(default_factory=dict)
-    sockets: list[Socket] = field(default_factory=list)
+    jobs: "dict[str, Job]" = field(default_factory=dict)
+    sockets: "list[Socket]" = field(default_factory=list)
     startup_hooks: list[Hook] = field(default_factory=list)
     shutdown_hooks: list[Hook] = field(default_factory=list)
     functions: dict[str, Callable[..., Any]] = field(default_factory=dict)
@@ -87,7 +88,7 @@ class Definition:
         if self.running is not None:
             self.running.add_cord(cord)
 
-    def add_socket(self, socket: Socket) -> None:
+    def add_socket(self, socket: "Socket") -> None:
         """Add a websocket, to the running chute too.
 
         Raises:
@@ -103,7 +104,7 @@ class Definition:
         if self.running is not None:
             self.running.add_socket(socket)
 
-    def add_job(self, job: Job) -> None:
+    def add_job(self, job: "Job") -> None:
         """Add a job.
 
         Raises:
