@@ -12,7 +12,7 @@ from fastapi import BackgroundTasks, Response
 from fastapi.responses import FileResponse, StreamingResponse
 from pydantic import BaseModel
 
-from chutes.serve.streaming import framed_event
+from chutes.serve.chunks import framed_event
 from chutes.testing import TestClient
 from support.serving import new_chute, serving
 

@@ -8,9 +8,13 @@ from contextlib import asynccontextmanager
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive
 
-__all__ = ["ClientGone", "Disconnects"]
+__all__ = ["CLIENT_CLOSED_REQUEST", "ClientGone", "Disconnects"]
+
+CLIENT_CLOSED_REQUEST = 499
+"""What nginx logs for a client that left; it is counted, and never received."""
 
 _PATIENCE = 0.005
+_LONG_SECONDS = 5.0
 
 
 class ClientGone(Exception):  # noqa: N818 - named for the condition

@@ -4,27 +4,27 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from http import HTTPStatus
 from typing import Any
 
 from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
-from chutes.serve.answers import encode_json
-from chutes.serve.disconnects import ClientGone, Disconnects
-from chutes.serve.exchange import exchange_of, shown_path
+from chutes.serve.chunks import content_type_of, encoder, is_event_stream
+from chutes.serve.delivery import Delivery
+from chutes.serve.disconnects import CLIENT_CLOSED_REQUEST, ClientGone, Disconnects
+from chutes.serve.exchange import Exchange, exchange_of, shown_path
 from chutes.serve.failures import log_failure, wants_errors
 from chutes.serve.threads import Threads
 
-__all__ = ["StreamAborted", "StreamReply", "framed_event", "is_stream", "open_stream"]
+__all__ = ["StreamAborted", "StreamReply", "is_stream", "open_stream"]
 
-EVENT_STREAM = "text/event-stream"
 _TURN_SECONDS = 0.001
-_JSON_LINES = ("application/jsonl", "application/x-ndjson", "application/ndjson", "application/json-lines")
+_KEEP_ALIVE_SECONDS = 15.0
 _NOTHING = object()
-_EVENT_FIELDS = ("data:", "event:", "id:", "retry:")
 
 
 class StreamAborted(Exception):  # noqa: N818 - named for the condition
@@ -48,7 +48,7 @@ async def open_stream(
     threads: Threads,
     status_code: int,
 ) -> "StreamReply":
-    """Take the first chunk, and with it the content type; an error until then is an ordinary one.
+    """The response for a stream; nothing was taken from the source yet.
 
     Args:
         result: what the cord returned.
@@ -59,47 +59,67 @@ async def open_stream(
         status_code: the answer's.
     """
     if isinstance(result, StreamingResponse):
-        chunks: AsyncIterator[Any] = aiter(result.body_iterator)
-        content_type, status_code = (
-            result.headers.get("content-type", "application/octet-stream"),
-            result.status_code,
-        )
-    else:
-        chunks = result if isinstance(result, AsyncIterator) else threads.iterate(result)
-    try:
-        first = await anext(chunks, _NOTHING)
-        found = empty_type if first is _NOTHING else _content_type_of(first)
-        reply = StreamReply(chunks, content_type=content_type or found, status_code=status_code)
-        if isinstance(result, StreamingResponse):
-            reply.take_over(result)
-        else:
-            reply.headers.raw.extend(injected.headers.raw)
-        if first is not _NOTHING:
-            reply.first = reply.encode(first)
-    except BaseException:
-        await _close(chunks)
-        raise
+        reply = StreamReply(aiter(result.body_iterator), status_code=result.status_code)
+        reply.become(result.headers.get("content-type", "application/octet-stream"))
+        reply.take_over(result)
+        return reply
+    chunks = result if isinstance(result, AsyncIterator) else threads.iterate(result)
+    reply = StreamReply(chunks, status_code=status_code, empty_type=empty_type, injected=injected)
+    if content_type is not None:
+        reply.become(content_type)
     return reply
 
 
 class StreamReply(Response):
     """A response that is sent while it is made.
 
-    An exception in a stream of events is sent as `event: error`, and the stream ends; in any other stream the
-    connection is cut. When the client leaves, the source is closed at once.
+    An exception before the first chunk is an ordinary one. Later one in a stream of events is sent as `event: error`,
+    and the stream ends; in any other stream the connection is cut. When the client leaves, the source is closed at once.
+
+    Args:
+        chunks: the source.
+        status_code: the answer's.
+        empty_type: the content type of a stream without chunks.
+        injected: its headers go into the answer, and its status when it has one.
+
+    Attributes:
+        is_events: the stream is one of server-sent events; of an unknown one the first chunk tells.
+        watch: what notices that the client leaves; None lets the stream go on to its end.
+        deadline: when the stream is ended, on the clock of the event loop; None sets no limit.
+        timeout: the seconds that the deadline stands for.
+        keep_alive: seconds of silence after which a stream of events gets a comment; 0 sends none.
     """
 
-    def __init__(self, chunks: AsyncIterator[Any], *, content_type: str, status_code: int = 200) -> None:
+    def __init__(
+        self,
+        chunks: AsyncIterator[Any],
+        *,
+        status_code: int,
+        empty_type: str = "text/plain",
+        injected: Response | None = None,
+    ) -> None:
         self.status_code = status_code
         self.background: BackgroundTask | None = None
         self.body = b""
-        self.is_events = content_type.partition(";")[0].strip().lower() == EVENT_STREAM
+        self.media_type: str | None = None
+        self.is_events = False
         self.watch: Disconnects | None = None
+        self.deadline: float | None = None
+        self.timeout: float | None = None
+        self.keep_alive = _KEEP_ALIVE_SECONDS
         self.logger = logging.getLogger("chutes.serve")
-        self.encode = _encoder(content_type)
-        self.first = b""
+        self._encode: Callable[[Any], bytes] = bytes
         self._chunks = chunks
+        self._empty_type = empty_type
+        self._injected = injected
+        self._closing: asyncio.Future[None] | None = None
+        self.raw_headers: list[tuple[bytes, bytes]] = []
+
+    def become(self, content_type: str) -> None:
+        """Settle what the stream is."""
         self.media_type = content_type
+        self.is_events = is_event_stream(content_type)
+        self._encode = encoder(content_type)
         self.init_headers(
             {"cache-control": "no-cache", "x-accel-buffering": "no"} if self.is_events else None
         )
@@ -107,118 +127,128 @@ class StreamReply(Response):
 
     def take_over(self, response: StreamingResponse) -> None:
         """Send what the author of a Starlette response wrote: its headers, and text without any framing."""
-        encode = self.encode
+        encode = self._encode
         self.raw_headers = list(response.raw_headers)
         self.background = response.background
-        self.encode = lambda chunk: (
+        self._encode = lambda chunk: (
             chunk.encode(response.charset) if isinstance(chunk, str) else encode(chunk)
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send every chunk as it comes; close the source in any case."""
+        delivery = Delivery(exchange_of(scope), send, self._head)
         try:
             async with self.watch.cancelling() if self.watch is not None else contextlib.nullcontext():
-                await self._send_all(scope, send)
+                await self._deliver(delivery, scope)
         except ClientGone:
-            meter = exchange_of(scope).meter
-            if meter is not None:
-                meter.cancelled += 1
-            self.logger.info("The client left %s %s in mid-stream.", scope["method"], shown_path(scope))
+            self._note_gone(delivery, scope)
+            if not delivery.begun:
+                await Response(status_code=CLIENT_CLOSED_REQUEST)(scope, receive, send)
+                return
         finally:
-            await _close(self._chunks)
+            await delivery.stop()
+            if self._closing is None:
+                await self._close()
         if self.background is not None:
             await self.background()
 
-    async def _send_all(self, scope: Scope, send: Send) -> None:
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+    def _head(self) -> Message:
+        status, headers = self.status_code, self.raw_headers
+        if self._injected is not None:
+            status = self._injected.status_code or status
+            headers = [*headers, *self._injected.headers.raw]
+        return {"type": "http.response.start", "status": status, "headers": headers}
+
+    async def _deliver(self, delivery: Delivery, scope: Scope) -> None:
+        limit = asyncio.timeout_at(self.deadline)
         try:
-            await self._send_chunk(self.first, send)
-            turn = time.perf_counter()
-            async for chunk in self._chunks:
-                await self._send_chunk(self.encode(chunk), send)
-                if time.perf_counter() - turn > _TURN_SECONDS:
-                    # A generator that never waits would keep the loop to itself, even once its client has left.
-                    await asyncio.sleep(0)
-                    turn = time.perf_counter()
+            async with limit:
+                await self._send_chunks(delivery, limit)
         except Exception as error:
-            log_failure(self.logger, f"The stream of {scope['method']} {shown_path(scope)} failed", error)
-            if not self.is_events:
-                raise StreamAborted from error
-            await send({"type": "http.response.body", "body": _error_event(error, scope), "more_body": True})
-            if wants_errors(scope):
+            if isinstance(error, TimeoutError) and limit.expired():
+                await self._end_overdue(delivery, scope)
+            elif not delivery.begun:
                 raise
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+            else:
+                await self._fail(error, delivery, scope)
+        await delivery.end()
 
-    async def _send_chunk(self, body: bytes, send: Send) -> None:
-        if body:
-            await send({"type": "http.response.body", "body": body, "more_body": True})
+    async def _send_chunks(self, delivery: Delivery, limit: asyncio.Timeout) -> None:
+        if self.is_events:
+            # What is known to be a stream of events may be silent before its first chunk, too.
+            delivery.fill_silences(self.keep_alive)
+        chunks = self._chunks
+        first = await anext(chunks, _NOTHING)
+        self._check(limit)
+        if self.media_type is None:
+            self.become(self._empty_type if first is _NOTHING else content_type_of(first))
+            if self.is_events:
+                delivery.fill_silences(self.keep_alive)
+        if first is _NOTHING:
+            return
+        encode, send = self._encode, delivery.part
+        await send(encode(first))
+        turn = time.perf_counter()
+        async for chunk in chunks:
+            self._check(limit)
+            await send(encode(chunk))
+            if time.perf_counter() - turn > _TURN_SECONDS:
+                # A generator that never waits would keep the loop to itself, even once its client has left.
+                await asyncio.sleep(0)
+                turn = time.perf_counter()
 
+    def _check(self, limit: asyncio.Timeout) -> None:
+        """Stop a generator that swallowed its cancellation."""
+        if self.watch is not None and self.watch.gone:
+            raise ClientGone
+        if self.deadline is not None and limit.expired():
+            raise TimeoutError
 
-def framed_event(text: str) -> str:
-    """One server-sent event with `text` as its data; text that already is an event stays as it is.
+    async def _fail(self, error: Exception, delivery: Delivery, scope: Scope) -> None:
+        log_failure(self.logger, f"The stream of {scope['method']} {shown_path(scope)} failed", error)
+        if not self.is_events:
+            raise StreamAborted from error
+        await delivery.report(error)
+        if wants_errors(scope):
+            raise error
 
-    The format is that of the HTML standard, section 9.2 (server-sent events).
-    """
-    # A lone ":" may be an empty comment, but a language model says it too.
-    is_comment = text.startswith(":") and text.endswith("\n\n") and text.strip() != ":"
-    if is_comment or (text.startswith(_EVENT_FIELDS) and text.endswith("\n")):
-        return text
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    return "".join(f"data: {line}\n" for line in lines) + "\n"
+    async def _end_overdue(self, delivery: Delivery, scope: Scope) -> None:
+        """End a stream at its deadline."""
+        exchange = exchange_of(scope)
+        text = f"The call took more than its timeout of {self.timeout:g} s."
+        self.logger.warning("The stream of %s %s was ended: %s", scope["method"], shown_path(scope), text)
+        if exchange.meter is not None:
+            exchange.meter.timeouts += 1
+        self._close_aside(exchange)
+        error = HTTPException(HTTPStatus.GATEWAY_TIMEOUT, text)
+        if not delivery.begun:
+            raise error from None
+        if not self.is_events or delivery.blocked:
+            # A client that takes nothing would keep even the last event waiting.
+            raise StreamAborted from error
+        await delivery.report(error)
 
+    def _close_aside(self, exchange: Exchange) -> None:
+        """Close the source while the client is answered: a thread cannot be stopped. It keeps its slot until then."""
+        place, exchange.place = exchange.place, None
 
-def _encoder(content_type: str) -> Callable[[Any], bytes]:
-    media_type = content_type.partition(";")[0].strip().lower()
-    if media_type == EVENT_STREAM:
-        return _event_bytes
-    if media_type in _JSON_LINES:
-        return lambda chunk: chunk if isinstance(chunk, bytes) else _text_or_json(chunk, end=b"\n")
-    return lambda chunk: (
-        bytes(chunk) if isinstance(chunk, bytes | bytearray | memoryview) else _text_or_json(chunk)
-    )
+        def closed(done: "asyncio.Future[None]") -> None:
+            if place is not None:
+                place.leave()
+            if not done.cancelled() and (error := done.exception()) is not None:
+                log_failure(self.logger, "A stream failed while it was closed", error)
 
+        self._closing = asyncio.ensure_future(self._close())
+        self._closing.add_done_callback(closed)
 
-def _event_bytes(chunk: Any) -> bytes:
-    if isinstance(chunk, bytes | bytearray | memoryview):
-        return bytes(chunk)
-    if isinstance(chunk, str):
-        return framed_event(chunk).encode(errors="replace")
-    if type(chunk).__name__ == "ServerSentEvent":
-        return _fastapi_event(chunk)
-    return b"data: " + encode_json(chunk) + b"\n\n"
+    def _note_gone(self, delivery: Delivery, scope: Scope) -> None:
+        meter = exchange_of(scope).meter
+        if meter is not None:
+            meter.cancelled += 1
+        when = "in mid-stream" if delivery.begun else "before its answer"
+        self.logger.info("The client left %s %s %s.", scope["method"], shown_path(scope), when)
 
-
-def _fastapi_event(event: Any) -> bytes:
-    from fastapi.sse import format_sse_event
-
-    data = event.raw_data
-    if data is None and event.data is not None:
-        data = encode_json(event.data).decode()
-    return format_sse_event(
-        data_str=data, event=event.event, id=event.id, retry=event.retry, comment=event.comment
-    )
-
-
-def _text_or_json(chunk: Any, end: bytes = b"") -> bytes:
-    if isinstance(chunk, str):
-        return chunk.encode(errors="replace")
-    return encode_json(chunk) + end
-
-
-def _content_type_of(first: Any) -> str:
-    if isinstance(first, bytes | bytearray | memoryview):
-        return "application/octet-stream"
-    return "text/plain" if isinstance(first, str) else EVENT_STREAM
-
-
-def _error_event(error: Exception, scope: Scope) -> bytes:
-    body: dict[str, Any] = {"detail": "Internal Server Error"}
-    if isinstance(error, HTTPException):
-        body = {"detail": error.detail, "status": error.status_code}
-    body["request_id"] = scope.get("state", {}).get("request_id")
-    return b"event: error\ndata: " + encode_json(body) + b"\n\n"
-
-
-async def _close(chunks: AsyncIterator[Any]) -> None:
-    if isinstance(chunks, AsyncGenerator):
-        await chunks.aclose()
+    async def _close(self) -> None:
+        close = getattr(self._chunks, "aclose", None)
+        if close is not None:
+            await close()
