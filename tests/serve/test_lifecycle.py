@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from chutes.chute.chute import definition_of
+from chutes.errors import StartupError
 from chutes.testing import AsyncTestClient, TestClient
 from support.serving import new_chute
 
@@ -308,3 +309,24 @@ async def test_draining_is_told_to_probes_and_to_connections(chute):
     assert (ready.status_code, ready.json()) == (503, {"status": "draining"})
     assert health.status_code == 503
     assert (call.json(), call.headers["connection"]) == ("ok", "close")
+
+
+@pytest.mark.parametrize("synchronous", [True, False])
+async def test_a_hook_that_ends_the_program_has_failed(chute, synchronous):
+    def load(self):
+        raise SystemExit(0)
+
+    async def load_later(self):
+        raise SystemExit(0)
+
+    async def receive():
+        return {"type": "lifespan.startup"}
+
+    async def send(message):
+        sent.append(message["type"])
+
+    sent = []
+    chute.on_startup()(load if synchronous else load_later)
+    with pytest.raises(StartupError, match=r"The startup hook 'load\w*' failed: SystemExit: 0"):
+        await chute({"type": "lifespan"}, receive, send)
+    assert sent == ["lifespan.startup.failed"]

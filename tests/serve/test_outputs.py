@@ -396,3 +396,16 @@ def test_the_default_response_class_renders_what_the_output_schema_leaves():
         {"text": "t", "x": 1}, output_schema=Answer, chute=new_chute(default_response_class=Shouting)
     )
     assert response.content == b'{"TEXT": "T", "USED": 1, "TOPK": 5}'
+
+
+@pytest.mark.parametrize("options", [{}, {"output_content_type": "text/plain"}])
+def test_a_forgotten_await_is_told_and_warns_of_nothing_else(options, caplog):
+    async def generate():
+        return "text"
+
+    async def run(self):
+        return generate()
+
+    with serving(run, **options) as client:
+        assert client.post("/run").status_code == 500
+    assert "Write `await` before the call: return await …generate(…)." in caplog.text

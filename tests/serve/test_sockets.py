@@ -231,6 +231,18 @@ def test_an_error_before_the_accept_refuses(caplog):
     assert "The websocket /talk failed: ValueError: secret" in caplog.text
 
 
+def test_a_function_that_sends_before_the_accept_is_told_so(caplog):
+    async def hasty(self, websocket):
+        await websocket.send_text("hello")
+
+    with with_socket(hasty) as client, pytest.raises(WebSocketRefused):
+        client.websocket_connect("/talk").__enter__()
+    assert (
+        "The websocket /talk failed (write `await websocket.accept()` before it sends): RuntimeError"
+        in caplog.text
+    )
+
+
 @pytest.mark.parametrize("expected", ["text", "bytes"])
 def test_a_frame_of_the_wrong_kind_closes_with_1003_and_is_the_clients_error(expected, caplog):
     async def run(self, websocket):

@@ -1,8 +1,9 @@
 """What a cord returns → an HTTP response."""
 
+import inspect
 import io
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any, TypeVar
@@ -135,6 +136,8 @@ class Answers:
         try:
             return encode(result)
         except (PydanticSerializationError, ValueError, TypeError, RecursionError) as error:
+            if inspect.iscoroutine(result):
+                raise AnswerError(_unawaited(self.owner, result)) from None
             raise AnswerError(
                 f"Cord {self.owner!r} returned {_shown(result)}, which cannot be sent as JSON: {error}. Return text, numbers, "
                 "lists, dicts or models; for bytes or an image give an output_content_type such as 'image/png'."
@@ -197,6 +200,15 @@ def _as_plain(value: Any) -> Any:
     if isinstance(value, PurePath):
         return str(value)
     raise TypeError(f"no rule for {type(value).__module__}.{type(value).__qualname__}")
+
+
+def _unawaited(owner: str, coroutine: Coroutine[Any, Any, Any]) -> str:
+    # Closed, it does not warn of the same once more, under the id of another request.
+    coroutine.close()
+    return (
+        f"Cord {owner!r} returned what {coroutine.__name__!r} returns before anybody awaits it. "
+        f"Write `await` before the call: return await …{coroutine.__name__}(…)."
+    )
 
 
 def _shown(value: Any) -> str:

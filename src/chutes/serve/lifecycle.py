@@ -102,7 +102,8 @@ class Lifecycle:
             await self._cancel_tasks()
             self._threads.shutdown()
             self._undo()
-            if not isinstance(error, Exception):
+            # A hook that calls sys.exit has failed too: ended with its 0, the process would not be started again.
+            if not isinstance(error, Exception | SystemExit):
                 raise
             where = f"The startup hook {hook.name!r}" if hook else "The application's lifespan"
             raise StartupError(f"{where} failed: {type(error).__name__}: {error}") from error

@@ -92,7 +92,10 @@ async def _run(
             )
             await websocket.close(_UNSUPPORTED_DATA)
             return
-        log_failure(served.logger, f"The websocket {shown_path(websocket.scope)} failed", error)
+        advice = (
+            " (write `await websocket.accept()` before it sends)" if _sent_too_early(websocket, error) else ""
+        )
+        log_failure(served.logger, f"The websocket {shown_path(websocket.scope)} failed{advice}", error)
         await websocket.close(_INTERNAL_ERROR)
         if wants_errors(websocket.scope):
             raise
@@ -119,9 +122,19 @@ async def _close(
 
 def _is_wrong_kind(error: Exception) -> bool:
     """Whether Starlette looked for text in a binary frame, or for bytes in a text frame."""
+    return isinstance(error, KeyError) and error.args in (("text",), ("bytes",)) and _is_of_starlette(error)
+
+
+def _sent_too_early(websocket: WebSocket, error: Exception) -> bool:
+    """Whether Starlette refused to send because the function has not accepted the connection."""
+    waits = websocket.application_state is WebSocketState.CONNECTING
+    return waits and isinstance(error, RuntimeError) and _is_of_starlette(error)
+
+
+def _is_of_starlette(error: Exception) -> bool:
+    """Whether Starlette's websocket raised it."""
     frames = traceback.extract_tb(error.__traceback__)
-    looked = isinstance(error, KeyError) and error.args in (("text",), ("bytes",))
-    return looked and bool(frames) and frames[-1].filename == starlette.websockets.__file__
+    return bool(frames) and frames[-1].filename == starlette.websockets.__file__
 
 
 def _is_websocket(parameter: inspect.Parameter, hint: Any) -> bool:
