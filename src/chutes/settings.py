@@ -27,6 +27,7 @@ VARIABLES = (
     "CHUTES_LOG_FORMAT",
     "CHUTES_LOG_LEVEL",
     "CHUTES_PORT",
+    "CHUTES_PROBE_PORT",
 )
 
 _PREFIX = "CHUTES_"
@@ -47,6 +48,7 @@ class Settings:
         home: `CHUTES_HOME`, the folder for what outlives a process; default `~/.chutes`.
         host: `CHUTES_HOST`, the address to bind, None when unset.
         port: `CHUTES_PORT`, 0 to 65535, None when unset.
+        probe_port: `CHUTES_PROBE_PORT`, 0 to 65535, None when unset: no such port.
         listen_fd: `CHUTES_LISTEN_FD`, a bound socket that the reload supervisor hands to its child.
         no_color: `NO_COLOR` is set: no colours on any terminal.
         unrecognised: names of the other `CHUTES_*` variables.
@@ -60,6 +62,7 @@ class Settings:
     home: Path = Path(".chutes")
     host: str | None = None
     port: int | None = None
+    probe_port: int | None = None
     listen_fd: int | None = None
     no_color: bool = False
     unrecognised: tuple[str, ...] = ()
@@ -80,7 +83,8 @@ class Settings:
             fast_path=_switch("CHUTES_FAST_PATH", env.get("CHUTES_FAST_PATH", "")),
             home=_home(env.get("CHUTES_HOME", "")),
             host=env.get("CHUTES_HOST", "").strip() or None,
-            port=_port(env.get("CHUTES_PORT", "")),
+            port=_port("CHUTES_PORT", env.get("CHUTES_PORT", ""), "8000"),
+            probe_port=_port("CHUTES_PROBE_PORT", env.get("CHUTES_PROBE_PORT", ""), "8001"),
             listen_fd=_number("CHUTES_LISTEN_FD", env.get("CHUTES_LISTEN_FD", ""), _HIGHEST_DESCRIPTOR, "3"),
             no_color=bool(env.get("NO_COLOR")),
             unrecognised=tuple(
@@ -154,11 +158,11 @@ def _home(text: str) -> Path:
         return Path(".chutes").absolute()
 
 
-def _port(text: str) -> int | None:
+def _port(variable: str, text: str, example: str) -> int | None:
     if text.startswith(("tcp://", "udp://", "sctp://")):
         # Kubernetes sets CHUTES_PORT=tcp://… in every pod that stands beside a service named "chutes".
         return None
-    return _number("CHUTES_PORT", text, _HIGHEST_PORT, "8000")
+    return _number(variable, text, _HIGHEST_PORT, example)
 
 
 def _number(variable: str, text: str, highest: int, example: str) -> int | None:

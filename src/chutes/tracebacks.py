@@ -3,11 +3,21 @@
 import sysconfig
 import traceback
 from collections.abc import Iterator
+from itertools import dropwhile
 from pathlib import Path
+from types import FrameType
 
-__all__ = ["format_user_traceback", "is_user_file", "place_of", "readable", "user_frames"]
+__all__ = [
+    "format_user_stack",
+    "format_user_traceback",
+    "is_user_file",
+    "place_of",
+    "readable",
+    "user_frames",
+]
 
 _PACKAGE = Path(__file__).parent
+_INNERMOST = 6
 _LIBRARY_FOLDERS = frozenset({"site-packages", "dist-packages"})
 
 
@@ -52,6 +62,18 @@ def format_user_traceback(exc: BaseException) -> str:
             kept = [frame for frame in link.stack if is_user_file(frame.filename)]
             link.stack = traceback.StackSummary.from_list(kept)
     return "".join(whole.format())
+
+
+def format_user_stack(frame: FrameType) -> str:
+    """What is running in `frame`, as Python prints a stack: the user's frames that we called, innermost last.
+
+    When no such frame is the user's, the innermost ones are kept.
+    """
+    stack = traceback.StackSummary.extract(reversed(list(traceback.walk_stack(frame))))
+    # A program that calls `run_local` stands beneath everything that runs, and blocks nothing.
+    called = dropwhile(lambda one: not Path(one.filename).is_relative_to(_PACKAGE), stack)
+    kept = [one for one in called if is_user_file(one.filename)] or stack[-_INNERMOST:]
+    return "".join(traceback.StackSummary.from_list(kept).format()).rstrip("\n")
 
 
 def _chain(link: traceback.TracebackException | None) -> Iterator[traceback.TracebackException]:

@@ -1,6 +1,7 @@
 """Requests are answered while the real server cannot."""
 
 import asyncio
+import contextlib
 import http.client
 import json
 import socket
@@ -271,3 +272,25 @@ def test_the_answer_is_asked_for_in_the_thread_that_holds(listener):
     with Holding(listener, answer):
         assert request(listener, "GET", "/")[0].status == 204
     assert names == ["chutes-holding"]
+
+
+def test_one_client_too_many_takes_the_place_of_the_oldest(listener):
+    with Holding(listener, starting_answer, most=2), contextlib.ExitStack() as idle:
+        first, second = (
+            idle.enter_context(socket.create_connection(listener.getsockname(), timeout=20)) for _ in range(2)
+        )
+        assert request(listener, "GET", "/livez")[0].status == 200
+        assert first.recv(1) == b""
+        second.sendall(b"GET /livez HTTP/1.1\r\n\r\n")
+        assert second.recv(12) == b"HTTP/1.1 200"
+
+
+def test_a_client_that_reads_nothing_of_a_long_answer_does_not_hold_up_the_end(listener):
+    long_answer = HeldAnswer(status=200, body=b"x" * 32 * 1024 * 1024)
+    with Holding(listener, lambda _method, _path: long_answer):
+        client = socket.create_connection(listener.getsockname(), timeout=20)
+        client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        assert client.recv(12) == b"HTTP/1.1 200"
+    with client, contextlib.suppress(ConnectionError):
+        while client.recv(1024 * 1024):
+            pass

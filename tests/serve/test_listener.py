@@ -54,7 +54,7 @@ def test_a_port_is_free_again_right_after_its_listener_closed():
 
 def test_a_privileged_port_is_refused_with_one_to_try():
     """Asked for its text alone: the superuser, who may run this, may take every port."""
-    text = _why_not(PermissionError(errno.EACCES, "Permission denied"), "127.0.0.1", 80)
+    text = _why_not(PermissionError(errno.EACCES, "Permission denied"), "127.0.0.1", 80, "--port")
     assert text == "Port 80 needs administrator rights. Choose one above 1023, for example `--port 8001`."
 
 

@@ -3,7 +3,7 @@
 A Python block runs in one namespace for the whole page. One that begins with a comment such as `# app.py` is saved as
 that file, and one that begins with `# app.py, continued` is added to it. In a `console` block each line after `$ ` is a
 command; the lines below it are what it prints, with `...` for a part that differs from run to run. A command that serves
-a chute goes on in the background until the page ends, on a free port in place of 8000.
+a chute goes on in the background until the page ends, on a free port in place of 8000 (and of 8001, for probes).
 `<!-- skip: next "reason" -->` leaves the next block out.
 """
 
@@ -44,7 +44,7 @@ class PageRun:
     def __init__(self, page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.page = page
         self.folder = folder
-        self.port = free_port()
+        self.port, self.probe_port = free_port(), free_port()
         self.server: subprocess.Popen[str] | None = None
         self.log = folder.with_suffix(".log")
         (folder / "examples").symlink_to(ROOT / "examples")
@@ -137,6 +137,8 @@ class PageRun:
             words[words.index("--port") + 1] = str(self.port)
         else:
             words += ["--port", str(self.port)]
+        if "--probe-port" in words:
+            words[words.index("--probe-port") + 1] = str(self.probe_port)
         with self.log.open("w") as log:
             self.server = subprocess.Popen(
                 words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=os.environ | variables, text=True
@@ -171,9 +173,10 @@ class PageRun:
 
     def with_port(self, text: str) -> str:
         """The text with this page's port where the page writes 8000."""
-        return text.replace("127.0.0.1:8000", f"127.0.0.1:{self.port}").replace(
-            "localhost:8000", f"localhost:{self.port}"
-        )
+        ports = {"127.0.0.1:8000": self.port, "localhost:8000": self.port, "127.0.0.1:8001": self.probe_port}
+        for written, port in ports.items():
+            text = text.replace(written, f"{written.partition(':')[0]}:{port}")
+        return text
 
 
 def commands(source: str) -> Iterator[tuple[str, str]]:

@@ -37,6 +37,15 @@ _Port = Annotated[
         show_default=f"CHUTES_PORT, else {_PORT}",
     ),
 ]
+_ProbePort = Annotated[
+    int | None,
+    typer.Option(
+        help="A second port, answered while code blocks the first: /livez, /readyz, /metrics; 0 takes a free one.",
+        min=0,
+        max=65535,
+        show_default="CHUTES_PROBE_PORT, else none",
+    ),
+]
 _Reload = Annotated[
     bool, typer.Option("--reload", "--dev", help="Start again whenever a Python file beside it is saved.")
 ]
@@ -65,6 +74,7 @@ def run(
     *,
     host: _Host = None,
     port: _Port = None,
+    probe_port: _ProbePort = None,
     reload: _Reload = False,
     reload_dir: _ReloadDir = None,
     log_level: _LogLevel = None,
@@ -76,7 +86,7 @@ def run(
     It ends with Ctrl-C or SIGTERM. CHUTES_API_KEYS closes it to all who have no key.
     """
     settings = Settings.from_env()
-    options = _options(settings, host, port, log_level)
+    options = _options(settings, host, port, probe_port, log_level)
     configure_logging(settings, options.log_level)
     for sentence in settings.unknown():
         logging.getLogger("chutes.settings").warning("%s", sentence)
@@ -101,7 +111,9 @@ def _serve(chute: Chute, options: ServerOptions, settings: Settings) -> int:
     return code
 
 
-def _options(settings: Settings, host: str | None, port: int | None, log_level: str | None) -> ServerOptions:
+def _options(
+    settings: Settings, host: str | None, port: int | None, probe_port: int | None, log_level: str | None
+) -> ServerOptions:
     """What to serve on: the command line's word, else the environment's, else the default."""
     ports = (port, settings.port, _PORT)
     return ServerOptions(
@@ -109,6 +121,7 @@ def _options(settings: Settings, host: str | None, port: int | None, log_level: 
         port=next(number for number in ports if number is not None),
         log_level=log_level or settings.log_level or _LOG_LEVEL,
         fd=settings.listen_fd,
+        probe_port=probe_port if probe_port is not None else settings.probe_port,
     )
 
 

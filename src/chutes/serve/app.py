@@ -37,6 +37,7 @@ from chutes.serve.pages import built_in_routes
 from chutes.serve.rejoining import Rejoin
 from chutes.serve.sockets import add_socket_route
 from chutes.serve.threads import Threads
+from chutes.serve.watchdog import Watchdog
 from chutes.settings import Settings
 
 __all__ = ["ChuteApp", "ServedChute", "create_app", "serve_chute"]
@@ -108,7 +109,8 @@ class ServedChute:
             setting=self._remember_additions,
             threads=own_threads,
         )
-        self.health = Health(chute, self.lifecycle, own_threads)
+        self.watchdog = Watchdog(self.lifecycle, self.meters.loop)
+        self.health = Health(chute, self.lifecycle, own_threads, self.watchdog)
         self.entry = Entry(self, KeyRing.parse(settings.api_keys))
         # FastAPI has made one route by now, beside those that the user passed in.
         given = config.fastapi_options.get("routes") or ()

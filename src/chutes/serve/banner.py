@@ -5,7 +5,7 @@ from chutes.chute.chute import Chute, definition_of
 __all__ = ["banner"]
 
 
-def banner(chute: Chute, url: str) -> str:
+def banner(chute: Chute, url: str, probe_url: str | None = None) -> str:
     """A few lines: the cords' URLs, the docs' URL and the concurrency."""
     definition, config = definition_of(chute), chute.config
     rows = [(cord.method, cord.path) for cord in definition.cords]
@@ -19,5 +19,7 @@ def banner(chute: Chute, url: str) -> str:
         [f"docs {url}{docs}"] if docs and config.fastapi_options.get("openapi_url", "/openapi.json") else []
     )
     facts.append(f"concurrency {config.concurrency}, queue {config.max_queue}")
+    if probe_url is not None:
+        facts.append(f"probes {probe_url}")
     lines += ["", "  " + " · ".join(facts), "  Ctrl-C stops it.", ""]
     return "\n".join(lines)

@@ -145,10 +145,9 @@ class Entry:
         path = self._route_path(scope)
         if scope["method"] not in ("GET", "HEAD"):
             return False
-        if path == "/livez":
-            await _send_json(send, 200, {"status": "alive"})
-        elif path == "/readyz":
-            status, body = self._served.health.ready()
+        if path in ("/livez", "/readyz"):
+            health = self._served.health
+            status, body = health.alive() if path == "/livez" else health.ready()
             await _send_json(send, status, body, None if status == HTTPStatus.OK else _RETRY)
         elif path == "/health":
             return await self._health(scope, send)

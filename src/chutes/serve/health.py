@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from chutes.serve.answers import to_plain
 from chutes.serve.lifecycle import Lifecycle, State
 from chutes.serve.threads import Threads
+from chutes.serve.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from chutes.chute.chute import Chute
@@ -23,8 +24,9 @@ _LIMIT_SECONDS = 10.0
 class Health:
     """Runs the chute's health check, one at a time, and keeps its answer for a second."""
 
-    def __init__(self, chute: "Chute", lifecycle: Lifecycle, threads: Threads) -> None:
+    def __init__(self, chute: "Chute", lifecycle: Lifecycle, threads: Threads, watchdog: Watchdog) -> None:
         self._chute = chute
+        self._watchdog = watchdog
         self._lifecycle = lifecycle
         self._threads = threads
         self._checking: asyncio.Task[dict[str, Any]] | None = None
@@ -33,8 +35,18 @@ class Health:
         self._kept: tuple[float, dict[str, Any]] = (0.0, {})
         self._logger = logging.getLogger("chutes.serve")
 
+    def alive(self) -> tuple[int, dict[str, str]]:
+        """Status and body of `/livez`: it fails once code has blocked the event loop for `stall_limit`; any thread may ask."""
+        blocked, limit = self._watchdog.blocked_seconds, self._chute.config.stall_limit
+        if not limit or blocked < limit:
+            return 200, {"status": "alive"}
+        return 503, {
+            "status": "stalled",
+            "detail": f"The event loop has been blocked for {blocked:.0f} s. The log says by what.",
+        }
+
     def ready(self) -> tuple[int, dict[str, str]]:
-        """Status and body of `/readyz`: the lifecycle alone."""
+        """Status and body of `/readyz`: the lifecycle alone; any thread may ask."""
         state = self._lifecycle.state
         if state is State.NEW and not self._lifecycle.has_hooks:
             state = State.READY

@@ -20,6 +20,8 @@ _LONGEST_HEAD = 65536
 _LONGEST_BODY = 64 * 1024 * 1024
 _HEAD_SECONDS = 5.0
 _BODY_SECONDS = 5.0
+_ANSWER_SECONDS = 5.0
+_MOST_CONVERSATIONS = 512
 _LAST_ANSWERS_SECONDS = 0.5
 _ACCEPT_PAUSE = 0.05
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([!-~\x80-\xff]+) HTTP/1\.[01]")
@@ -61,16 +63,22 @@ class Holding:
     at once, gives the answers under way half a second, and leaves the connections that it did not accept
     to the next server. It answers as long as other threads let go of the interpreter: `time.sleep` and
     I/O do, a C extension may not.
+
+    Args:
+        listener: the socket; it listens already.
+        answer: called with the method and the path of each request, in the thread.
+        most: connections at once; a further one takes the place of the oldest.
     """
 
-    def __init__(self, listener: socket.socket, answer: Answer) -> None:
-        """Prepare to hold `listener`, with `answer(method, path)` for each request."""
+    def __init__(self, listener: socket.socket, answer: Answer, most: int = _MOST_CONVERSATIONS) -> None:
         self._listener = listener
         self._answer = answer
+        self._most = most
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._leave = asyncio.Event()
-        self._conversations: set[asyncio.Task[None]] = set()
+        # In order of arrival.
+        self._conversations: dict[asyncio.Task[None], None] = {}
 
     def __enter__(self) -> Self:
         self.start()
@@ -126,19 +134,26 @@ class Holding:
             # Out of descriptors: they come back as clients leave, and until then this must not spin.
             time.sleep(_ACCEPT_PAUSE)
             return
+        if len(self._conversations) >= self._most:
+            # Whoever needs this long is slow, on purpose or not, and must not keep others from their answer.
+            oldest = next(iter(self._conversations))
+            del self._conversations[oldest]
+            oldest.cancel()
         task = asyncio.create_task(self._converse(connection))
-        self._conversations.add(task)
-        task.add_done_callback(self._conversations.discard)
+        self._conversations[task] = None
+        task.add_done_callback(lambda ended: self._conversations.pop(ended, None))
 
     async def _converse(self, connection: socket.socket) -> None:
         connection.setblocking(False)
         reader, writer = await asyncio.open_connection(sock=connection, limit=_LONGEST_HEAD)
+        # So `drain` waits until all of the answer is the kernel's.
+        writer.transport.set_write_buffer_limits(0)
         try:
             await self._reply(reader, writer)
         except OSError:
-            return  # the client left
+            return  # the client left, or does not read
         finally:
-            writer.close()
+            writer.transport.abort()
 
     async def _reply(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         method, fields = "", dict[str, str]()
@@ -153,7 +168,8 @@ class Holding:
         except TimeoutError:
             answer = held_json(408, {"detail": "The request did not arrive in time."})
         writer.write(_rendered(answer, fields.get("x-request-id", ""), with_body=method != "HEAD"))
-        await writer.drain()
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            await writer.drain()
         writer.write_eof()
         if fields.keys() & {"content-length", "transfer-encoding"}:
             await _drain(reader)

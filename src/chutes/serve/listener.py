@@ -18,22 +18,27 @@ _HIGHEST_PORT = 65535
 _STDERR = 2
 
 
-def bind(host: str, port: int) -> socket.socket:
+def bind(host: str, port: int, option: str = "--port") -> socket.socket:
     """Return a non-blocking socket that listens on `host` and `port`; port 0 takes any free one.
 
     `::` takes IPv4 too. No child process inherits the socket by accident: hand it on as an inherited descriptor.
+
+    Args:
+        host: an address of this machine, or a name of one.
+        port: 0 to 65535.
+        option: what the user wrote the port after, for the errors.
 
     Raises:
         ServeError: the port is taken or privileged, or the host is none of this machine; one line.
     """
     if not 0 <= port <= _HIGHEST_PORT:
-        raise ServeError(f"Invalid port {port}. Write one from 1 to 65535, for example `--port 8001`.")
+        raise ServeError(f"Invalid port {port}. Write one from 1 to 65535, for example `{option} 8001`.")
     _occupy_standard_numbers()
     family, address = _resolve(host, port)
     try:
         return _listen(family, address)
     except OSError as exc:
-        raise ServeError(_why_not(exc, host, port)) from exc
+        raise ServeError(_why_not(exc, host, port, option)) from exc
 
 
 def from_fd(fd: int) -> socket.socket:
@@ -102,17 +107,17 @@ def _resolve(host: str, port: int) -> tuple[int, tuple[Any, ...]]:
     return family, address
 
 
-def _why_not(exc: OSError, host: str, port: int) -> str:
+def _why_not(exc: OSError, host: str, port: int, option: str) -> str:
     match exc.errno:
         case errno.EADDRINUSE:
             other = port + 1 if port < _HIGHEST_PORT else port - 1
-            return f"Port {port} on {host} is taken. Stop what listens there, or try `--port {other}`."
+            return f"Port {port} on {host} is taken. Stop what listens there, or try `{option} {other}`."
         case errno.EACCES | errno.EPERM:
             return (
-                f"Port {port} needs administrator rights. Choose one above 1023, for example `--port 8001`."
+                f"Port {port} needs administrator rights. Choose one above 1023, for example `{option} 8001`."
             )
         case errno.EADDRNOTAVAIL:
             return f"{host} is no address of this machine. Write one that is, for example `--host 127.0.0.1`."
         case _:
             reason = os.strerror(exc.errno) if exc.errno else str(exc)
-            return f"Cannot listen on {host}, port {port}: {reason}. Try `--host 127.0.0.1 --port 8001`."
+            return f"Cannot listen on {host}, port {port}: {reason}. Try `--host 127.0.0.1 {option} 8001`."

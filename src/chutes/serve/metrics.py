@@ -13,7 +13,7 @@ from chutes.chute.cord import Cord
 if TYPE_CHECKING:
     from chutes.serve.admission import Admission
 
-__all__ = ["CordMeter", "Distribution", "Meters"]
+__all__ = ["CordMeter", "Distribution", "LoopMeter", "Meters"]
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 _SIZES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0)
@@ -126,10 +126,32 @@ class CordMeter:
             yield "batch_waiting", self.waiting()
 
 
+class LoopMeter:
+    """How often, and for how many seconds, code blocked the event loop; the watchdog's thread alone writes it."""
+
+    __slots__ = ("stall_seconds", "stalls")
+
+    def __init__(self) -> None:
+        self.stalls = 0
+        self.stall_seconds = 0.0
+
+    def collect(self) -> Iterator[Metric]:
+        """Its metric families."""
+        yield CounterMetricFamily(
+            "chutes_loop_stalls",
+            "Times that code blocked the event loop for a second or more.",
+            value=self.stalls,
+        )
+        yield CounterMetricFamily(
+            "chutes_loop_stall_seconds", "Time for which it was blocked so.", value=self.stall_seconds
+        )
+
+
 class Meters(Collector):
     """The meters of a chute's cords, in a registry of their own."""
 
     def __init__(self, admission: "Admission") -> None:
+        self.loop = LoopMeter()
         self._admission = admission
         self._meters: dict[str, CordMeter] = {}
         self._registry = CollectorRegistry(auto_describe=False)
@@ -152,6 +174,7 @@ class Meters(Collector):
         yield from _distributions(meters)
         yield from _gauges(meters)
         yield from self._slots()
+        yield from self.loop.collect()
 
     def _slots(self) -> Iterator[Metric]:
         admission = self._admission

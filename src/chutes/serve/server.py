@@ -26,6 +26,7 @@ from chutes.serve.holding import Holding, starting_answer
 from chutes.serve.lifecycle import State
 from chutes.serve.listener import bind, from_fd, url_of
 from chutes.serve.logs import configure_logging
+from chutes.serve.probes import probe_answers
 from chutes.serve.protocol import Protocol, SocketProtocol, drop_slow_heads
 from chutes.serve.reload import serve_with_reload, this_program
 from chutes.serve.streaming import StreamAborted
@@ -56,12 +57,15 @@ class ServerOptions:
         port: port to listen on; 0 takes a free one.
         log_level: debug, info, warning or error.
         fd: descriptor of a socket that listens already; then host and port say only what it is bound to.
+        probe_port: a second port, on the same host, that answers `/livez`, `/readyz` and `/metrics` whatever the chute's own
+            code does; 0 takes a free one, None none.
     """
 
     host: str = "127.0.0.1"
     port: int = 8000
     log_level: str = "info"
     fd: int | None = None
+    probe_port: int | None = None
 
 
 def serve(chute: Chute, options: ServerOptions, settings: Settings) -> int:
@@ -74,10 +78,10 @@ def serve(chute: Chute, options: ServerOptions, settings: Settings) -> int:
     """
     configure_logging(settings, options.log_level)
     listener = bind(options.host, options.port) if options.fd is None else from_fd(options.fd)
-    with listener:
+    with listener, _probe_port(options) as probes:
         served = _served(chute, settings)
         _warn_about_open_door(served, listener)
-        server = _Server(served, listener)
+        server = _Server(served, listener, probes)
         _quieten_uvicorn()
         try:
             with contextlib.suppress(KeyboardInterrupt):
@@ -104,7 +108,13 @@ def run_local(chute: Chute, *, host: str, port: int, reload: bool, log_level: st
         else:
             if reload and program is None:
                 logger.warning("There is no program file to watch: the chute runs without reload.")
-            options = ServerOptions(host=host, port=port, log_level=log_level, fd=settings.listen_fd)
+            options = ServerOptions(
+                host=host,
+                port=port,
+                log_level=log_level,
+                fd=settings.listen_fd,
+                probe_port=settings.probe_port,
+            )
             code = serve(chute, options, settings)
     except StartupError as error:
         _log_startup_error(error)
@@ -120,7 +130,7 @@ def run_local(chute: Chute, *, host: str, port: int, reload: bool, log_level: st
 class _Server(uvicorn.Server):
     """Uvicorn's server, with our own start, signals and end."""
 
-    def __init__(self, served: ServedChute, listener: socket.socket) -> None:
+    def __init__(self, served: ServedChute, listener: socket.socket, probes: socket.socket | None) -> None:
         config = served.chute.config
         super().__init__(
             uvicorn.Config(
@@ -137,6 +147,8 @@ class _Server(uvicorn.Server):
         self.exit_code = 0
         self._served = served
         self._listener = listener
+        self._probe_url = url_of(probes) if probes is not None else None
+        self._probing = Holding(probes, probe_answers(served)) if probes is not None else None
         self._drain_delay = config.drain_delay
         self._first_signal: float | None = None
         self._ending: threading.Timer | None = None
@@ -145,9 +157,22 @@ class _Server(uvicorn.Server):
         """The event loop has ended by itself: whatever the process does now, it may take its time."""
         if self._ending is not None:
             self._ending.cancel()
+        self._served.watchdog.stop()
+        if self._probing is not None:
+            self._probing.stop()
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until the end; the probes are answered from now on."""
+        if self._probing is not None:
+            self._probing.start()
+            logging.getLogger("chutes.serve").info(
+                "Probes are answered on %s.", self._probe_url, extra={"probe_url": self._probe_url}
+            )
+        super().run(sockets)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Run the hooks while a thread of ours answers the probes, then let uvicorn take the socket."""
+        self._served.watchdog.start()
         with Holding(self._listener, starting_answer):
             try:
                 await self._served.lifecycle.start()
@@ -157,11 +182,7 @@ class _Server(uvicorn.Server):
         if self.should_exit:
             return
         await super().startup(sockets)
-        url, config = url_of(self._listener), self._served.chute.config
-        facts = {"plain": banner(self._served.chute, url), "url": url, "concurrency": config.concurrency}
-        logging.getLogger("chutes.serve").info(
-            "%s/%s is ready on %s", config.username, config.name, url, extra=facts
-        )
+        self._say_ready()
 
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second: uvicorn's own housekeeping; once a second ours."""
@@ -218,6 +239,18 @@ class _Server(uvicorn.Server):
         loop = asyncio.get_running_loop()
         loop.call_soon_threadsafe(loop.call_later, self._drain_delay, self._stop_accepting)
 
+    def _say_ready(self) -> None:
+        url, config = url_of(self._listener), self._served.chute.config
+        facts: dict[str, object] = {"url": url, "concurrency": config.concurrency}
+        where = url
+        if self._probe_url is not None:
+            facts["probe_url"] = self._probe_url
+            where += f", probes on {self._probe_url}"
+        facts["plain"] = banner(self._served.chute, url, self._probe_url)
+        logging.getLogger("chutes.serve").info(
+            "%s/%s is ready on %s", config.username, config.name, where, extra=facts
+        )
+
     def _stop_accepting(self) -> None:
         self.should_exit = True
 
@@ -230,6 +263,12 @@ class _Server(uvicorn.Server):
             self._served.logger.warning("The process ends while tasks or threads of it still run.")
 
         self._ending = end_soon(code, _HELD_SECONDS, say)
+
+
+def _probe_port(options: ServerOptions) -> contextlib.AbstractContextManager[socket.socket | None]:
+    if options.probe_port is None:
+        return contextlib.nullcontext()
+    return bind(options.host, options.probe_port, option="--probe-port")
 
 
 def _served(chute: Chute, settings: Settings) -> ServedChute:
