@@ -10,7 +10,14 @@ import chutes
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "api.md"
 # Parts that no user imports. Whatever they have in `__all__` may change from one version to the next.
-INTERNAL = {"chutes.__main__", "chutes.cli", "chutes.serve", "chutes.suggestions", "chutes.tracebacks"}
+INTERNAL = {
+    "chutes.__main__",
+    "chutes.bench",
+    "chutes.cli",
+    "chutes.serve",
+    "chutes.suggestions",
+    "chutes.tracebacks",
+}
 INTRODUCTION = """\
 # Public names
 

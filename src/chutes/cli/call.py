@@ -11,44 +11,19 @@ import typer
 from chutes.cli.call_answer import show, show_head
 from chutes.cli.call_items import UsageError, address, arguments_of, body_of
 from chutes.cli.debugging import is_debugging
+from chutes.cli.remote import DEFAULT_URL, Items, Key, Method, RemoteTarget, Url, client_for
 from chutes.cli.reporting import refuse, report
-from chutes.client import ABSENT, Call, Client, check
+from chutes.client import ABSENT, Call, check
 from chutes.errors import CallError, CallRejected, ConnectionFailed
-from chutes.settings import Settings
 
 __all__ = ["call"]
 
 _CHUTE_FAILED = 1
 _BAD_USAGE = 2
 
-_Target = Annotated[
-    str,
-    typer.Argument(
-        metavar="URL|PATH|CORD",
-        help="http://host:port/path, or a path or the name of a cord at --url.",
-        show_default=False,
-    ),
-]
-_Items = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="[NAME=VALUE]...",
-        help="name=text, name:=json, name@file to upload, name=@file for the text in a file, name:=@file for "
-        "its JSON. A name given twice is a list.",
-        show_default=False,
-    ),
-]
-_Url = Annotated[str, typer.Option(help="Where the chute is, when the target does not say.")]
 _Body = Annotated[
     str | None,
     typer.Option("--json", help="The whole body: JSON, @file, or - for standard input.", show_default=False),
-]
-_Method = Annotated[
-    str | None,
-    typer.Option(help="The HTTP method; by default the one that the chute lists.", show_default=False),
-]
-_Key = Annotated[
-    str | None, typer.Option(help="The API key; by default that of CHUTES_API_KEY.", show_default=False)
 ]
 _Stream = Annotated[
     bool | None,
@@ -74,13 +49,13 @@ _Verbose = Annotated[
 
 def call(
     ctx: typer.Context,
-    target: _Target,
-    arguments: _Items = None,
+    target: RemoteTarget,
+    arguments: Items = None,
     *,
-    url: _Url = "http://127.0.0.1:8000",
+    url: Url = DEFAULT_URL,
     json_body: _Body = None,
-    method: _Method = None,
-    key: _Key = None,
+    method: Method = None,
+    key: Key = None,
     stream: _Stream = None,
     output: _Output = None,
     timeout: _Timeout = 60.0,
@@ -100,7 +75,7 @@ def call(
             method=method,
         )
         start = time.perf_counter()
-        with _client(base, key, timeout) as client, client.send(request) as response:
+        with client_for(base, key, timeout) as client, client.send(request) as response:
             if verbose:
                 show_head(response, time.perf_counter() - start)
             check(response, time.time())
@@ -122,11 +97,3 @@ def _exit_status(ctx: typer.Context) -> Iterator[None]:
         report(exc, debug=is_debugging(ctx))
         unsent = isinstance(exc, ConnectionFailed) or (isinstance(exc, CallRejected) and exc.status is None)
         raise typer.Exit(_BAD_USAGE if unsent else _CHUTE_FAILED) from exc
-
-
-def _client(base: str, key: str | None, timeout: float) -> Client:
-    key = Settings.from_env().api_key if key is None else key
-    try:
-        return Client(base, api_key=key, timeout=timeout)
-    except ValueError as exc:
-        raise UsageError(str(exc)) from exc

@@ -56,8 +56,8 @@ def arguments_of(items: Sequence[str]) -> dict[str, Any]:
     return {name: values[0] if len(values) == 1 else values for name, values in given.items()}
 
 
-def body_of(text: str) -> Any:
-    """The JSON value of `--json`: the text itself, `@file`, or `-` for standard input.
+def body_of(text: str, option: str = "--json") -> Any:
+    """The JSON value of an option: the text itself, `@file`, or `-` for standard input.
 
     Raises:
         UsageError: it is not JSON, or the file cannot be read.
@@ -65,8 +65,8 @@ def body_of(text: str) -> Any:
     if text == "-":
         return _json(sys.stdin.read(), "standard input")
     if text.startswith("@"):
-        return _json(_text_of(text[1:], "--json"), text[1:])
-    return _json(text, "--json")
+        return _json(_text_of(text[1:], option), text[1:])
+    return _json(text, option)
 
 
 def _argument(item: str) -> tuple[str, Any]:

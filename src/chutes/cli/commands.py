@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "run": "Serve a chute.",
         "show": "Show what a chute consists of, without running it.",
         "call": "Call a cord of a running chute and print its answer.",
+        "bench": "Load a cord of a running chute, and say how it did.",
         "keys": "Make API keys.",
     }
 )

@@ -11,10 +11,20 @@ import httpx2
 from chutes.client.answer import connection_error, failure, readable
 from chutes.errors import CallFailed
 
-__all__ = ["Decoder", "decoder_for", "items", "media_type", "stream_errors", "streams", "value_of"]
+__all__ = [
+    "JSON_LINES",
+    "Decoder",
+    "Lines",
+    "decoder_for",
+    "items",
+    "media_type",
+    "stream_errors",
+    "streams",
+    "value_of",
+]
 
 _EVENTS = "text/event-stream"
-_JSON_LINES = frozenset(
+JSON_LINES = frozenset(
     {
         "application/x-ndjson",
         "application/ndjson",
@@ -23,6 +33,7 @@ _JSON_LINES = frozenset(
         "application/jsonlines",
     }
 )
+"""The media types of one JSON value a line."""
 _END_OF_COMPLETION = "[DONE]"
 
 
@@ -48,7 +59,7 @@ def streams(response: httpx2.Response) -> bool:
     Events and lines of JSON are streams; so is all else of unknown length, except one JSON value.
     """
     media = media_type(response)
-    if media == _EVENTS or media in _JSON_LINES:
+    if media == _EVENTS or media in JSON_LINES:
         return True
     return "Content-Length" not in response.headers and not _is_json(media)
 
@@ -65,7 +76,7 @@ def value_of(response: httpx2.Response) -> Any:
     media = media_type(response)
     if not response.content:
         return None
-    if media == _EVENTS or media in _JSON_LINES:
+    if media == _EVENTS or media in JSON_LINES:
         return list(items(response))
     if _is_json(media):
         return _decoded(response, response.content)
@@ -77,7 +88,7 @@ def decoder_for(response: httpx2.Response) -> Decoder:
     media = media_type(response)
     if media == _EVENTS:
         return _Events(response)
-    if media in _JSON_LINES:
+    if media in JSON_LINES:
         return _JsonLines(response)
     if _is_json(media):
         return _OneValue(response)
@@ -112,7 +123,7 @@ def stream_errors(response: httpx2.Response) -> Iterator[None]:
         raise failure(response, f"broke off before the end of its answer ({exc})") from exc
 
 
-class _Lines:
+class Lines:
     """Cuts bytes into lines at LF, CR and CRLF, and at no other character: those may stand inside JSON."""
 
     def __init__(self) -> None:
@@ -120,6 +131,7 @@ class _Lines:
         self._after_cr = False
 
     def feed(self, chunk: bytes) -> list[bytes]:
+        """The lines that `chunk` completes, without their ends."""
         if self._after_cr:
             chunk = chunk.removeprefix(b"\n") if chunk else chunk
         if not chunk:
@@ -135,6 +147,7 @@ class _Lines:
         return [line.rstrip(b"\r\n") for line in lines]
 
     def finish(self) -> bytes:
+        """What came after the last end of a line."""
         return b"".join(self._unfinished)
 
 
@@ -143,7 +156,7 @@ class _Events:
 
     def __init__(self, response: httpx2.Response) -> None:
         self._response = response
-        self._lines = _Lines()
+        self._lines = Lines()
         self._event = ""
         self._data: list[str] = []
 
@@ -188,7 +201,7 @@ class _JsonLines:
 
     def __init__(self, response: httpx2.Response) -> None:
         self._response = response
-        self._lines = _Lines()
+        self._lines = Lines()
 
     def feed(self, chunk: bytes) -> list[Any]:
         return [_decoded(self._response, line) for line in self._lines.feed(chunk) if line.strip()]

@@ -1,0 +1,1 @@
+"""A load generator: how many calls a second a running chute answers, and how long they take."""
