@@ -98,11 +98,12 @@ class ChuteProcess:
         """A bare connection."""
         return socket.create_connection(("127.0.0.1", self.port), timeout=SECONDS)
 
-    def gauge(self, name: str) -> int:
-        """The number that `/metrics` shows under `chutes_<name>`."""
+    def gauge(self, name: str, cord: str = "") -> int:
+        """The number that `/metrics` shows under `chutes_<name>`, of one cord where it has labels."""
+        labels = re.escape(f'{{cord="{cord}"}}') if cord else ""
         with self.client() as client:
             text = client.get("/metrics").text
-        found = re.search(rf"^chutes_{name} (\S+)$", text, re.MULTILINE)
+        found = re.search(rf"^chutes_{name}{labels} (\S+)$", text, re.MULTILINE)
         assert found is not None, text
         return int(float(found[1]))
 
