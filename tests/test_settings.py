@@ -64,6 +64,7 @@ def test_an_empty_variable_counts_as_unset(variable):
         ("CHUTES_LISTEN_FD", "stdin", "whole number"),
         ("CHUTES_LOG_FORMAT", "xml", "auto, human, json"),
         ("CHUTES_LOG_LEVEL", "inof", "Did you mean 'info'?"),
+        ("CHUTES_OTEL", "yes", "on, off or auto"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_named_with_what_to_write(variable, value, advice):
@@ -73,6 +74,40 @@ def test_a_value_that_cannot_be_used_is_named_with_what_to_write(variable, value
     assert variable in str(caught.value)
     assert repr(value) in str(caught.value)
     assert advice in str(caught.value)
+
+
+COLLECTOR = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}
+
+
+@pytest.mark.parametrize(
+    ("env", "tracing"),
+    [
+        ({}, "off"),
+        (COLLECTOR, "offered"),
+        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:4318/v1/traces"}, "offered"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": ""}, "off"),
+        ({**COLLECTOR, "OTEL_TRACES_EXPORTER": "none"}, "off"),
+        ({**COLLECTOR, "OTEL_SDK_DISABLED": "TRUE"}, "off"),
+        ({**COLLECTOR, "CHUTES_OTEL": "off"}, "off"),
+        ({**COLLECTOR, "CHUTES_OTEL": "auto"}, "offered"),
+        ({"CHUTES_OTEL": "On"}, "asked"),
+        ({"CHUTES_OTEL": "on", "OTEL_SDK_DISABLED": "true"}, "off"),
+    ],
+)
+def test_traces_are_made_when_asked_for_or_when_a_collector_is_named(env, tracing):
+    assert Settings.from_env(env).otel.tracing == tracing
+
+
+def test_the_protocol_and_the_exporters_of_traces_are_those_of_the_standard_variables():
+    def read(**env):
+        otel = Settings.from_env(env).otel
+        return otel.exporters, otel.protocol
+
+    assert read() == (("otlp",), "http/protobuf")
+    assert read(OTEL_TRACES_EXPORTER="console, otlp") == (("console", "otlp"), "http/protobuf")
+    assert read(OTEL_EXPORTER_OTLP_PROTOCOL="grpc") == (("otlp",), "grpc")
+    general, traces = "OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"
+    assert read(**{general: "grpc", traces: "http/protobuf"}) == (("otlp",), "http/protobuf")
 
 
 def test_the_port_that_kubernetes_sets_for_a_service_is_not_taken():

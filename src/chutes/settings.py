@@ -11,9 +11,10 @@ from typing import Literal, cast, get_args
 from chutes.errors import SettingsError
 from chutes.suggestions import did_you_mean
 
-__all__ = ["LOG_LEVELS", "VARIABLES", "LogFormat", "Settings", "check_log_level"]
+__all__ = ["LOG_LEVELS", "VARIABLES", "LogFormat", "OtelSettings", "Settings", "check_log_level"]
 
 LogFormat = Literal["auto", "human", "json"]
+Tracing = Literal["off", "offered", "asked"]
 
 LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 
@@ -26,6 +27,7 @@ VARIABLES = (
     "CHUTES_LISTEN_FD",
     "CHUTES_LOG_FORMAT",
     "CHUTES_LOG_LEVEL",
+    "CHUTES_OTEL",
     "CHUTES_PORT",
     "CHUTES_PROBE_PORT",
 )
@@ -33,6 +35,37 @@ VARIABLES = (
 _PREFIX = "CHUTES_"
 _HIGHEST_PORT = 65535
 _HIGHEST_DESCRIPTOR = 1_048_576
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtelSettings:
+    """What the environment says of OpenTelemetry; its SDK reads the other `OTEL_*` variables itself.
+
+    Attributes:
+        tracing: "asked" by `CHUTES_OTEL=on`, "offered" by the address of a collector alone, else "off".
+        exporters: `OTEL_TRACES_EXPORTER`, a list of names; "otlp" when unset.
+        protocol: `OTEL_EXPORTER_OTLP_TRACES_PROTOCOL`, or the same without `TRACES_`; "http/protobuf" when unset.
+    """
+
+    tracing: Tracing = "off"
+    exporters: tuple[str, ...] = ("otlp",)
+    protocol: str = "http/protobuf"
+
+    @classmethod
+    def of(cls, env: Mapping[str, str]) -> "OtelSettings":
+        """Read the variables.
+
+        Raises:
+            SettingsError: `CHUTES_OTEL` is neither on, off nor auto.
+        """
+        exporters = (env.get("OTEL_TRACES_EXPORTER") or "otlp").split(",")
+        return cls(
+            tracing=_tracing(env),
+            exporters=tuple(name.strip() for name in exporters if name.strip()),
+            protocol=env.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")
+            or env.get("OTEL_EXPORTER_OTLP_PROTOCOL")
+            or "http/protobuf",
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +84,7 @@ class Settings:
         probe_port: `CHUTES_PROBE_PORT`, 0 to 65535, None when unset: no such port.
         listen_fd: `CHUTES_LISTEN_FD`, a bound socket that the reload supervisor hands to its child.
         no_color: `NO_COLOR` is set: no colours on any terminal.
+        otel: `CHUTES_OTEL`, and what else concerns traces.
         unrecognised: names of the other `CHUTES_*` variables.
     """
 
@@ -65,6 +99,7 @@ class Settings:
     probe_port: int | None = None
     listen_fd: int | None = None
     no_color: bool = False
+    otel: OtelSettings = OtelSettings()
     unrecognised: tuple[str, ...] = ()
 
     @classmethod
@@ -87,6 +122,7 @@ class Settings:
             probe_port=_port("CHUTES_PROBE_PORT", env.get("CHUTES_PROBE_PORT", ""), "8001"),
             listen_fd=_number("CHUTES_LISTEN_FD", env.get("CHUTES_LISTEN_FD", ""), _HIGHEST_DESCRIPTOR, "3"),
             no_color=bool(env.get("NO_COLOR")),
+            otel=OtelSettings.of(env),
             unrecognised=tuple(
                 sorted(name for name in env if name.startswith(_PREFIX) and name not in VARIABLES)
             ),
@@ -139,6 +175,20 @@ def _switch(variable: str, text: str) -> bool:
     if folded not in ("on", "off"):
         raise SettingsError(f"Invalid {variable} {text!r}. Write on or off.")
     return folded == "on"
+
+
+def _tracing(env: Mapping[str, str]) -> Tracing:
+    text = env.get("CHUTES_OTEL", "")
+    wanted = text.strip().lower() or "auto"
+    if wanted not in ("on", "off", "auto"):
+        raise SettingsError(f"Invalid CHUTES_OTEL {text!r}. Write on, off or auto.")
+    if wanted == "off" or env.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        return "off"
+    if wanted == "on":
+        return "asked"
+    addresses = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    has_collector = any(env.get(address) for address in addresses)
+    return "offered" if has_collector and env.get("OTEL_TRACES_EXPORTER", "").strip() != "none" else "off"
 
 
 def _log_level(text: str) -> str | None:

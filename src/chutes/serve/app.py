@@ -36,6 +36,7 @@ from chutes.serve.metrics import Meters
 from chutes.serve.pages import built_in_routes
 from chutes.serve.rejoining import Rejoin
 from chutes.serve.sockets import add_socket_route
+from chutes.serve.telemetry import tracing_of
 from chutes.serve.threads import Threads
 from chutes.serve.watchdog import Watchdog
 from chutes.settings import Settings
@@ -94,6 +95,7 @@ class ServedChute:
         # Hooks and health checks take no thread from the cords.
         own_threads = Threads(1, name=f"{self.threads.name}-hooks")
         self.meters = Meters(self.admission)
+        self.tracing = tracing_of(config, settings.otel)
         self.batchers: list[Batcher] = []
         # The pages of the debug mode show every frame: they tell the two ways apart.
         self.takes_short_way = settings.fast_path and not self.app.debug and is_tested_version()
@@ -106,7 +108,7 @@ class ServedChute:
             startup=definition.ordered_startup,
             shutdown=definition.ordered_shutdown,
             application=self._lifespan,
-            setting=self._remember_additions,
+            setting=self._set_up,
             threads=own_threads,
         )
         self.watchdog = Watchdog(self.lifecycle, self.meters.loop)
@@ -131,7 +133,7 @@ class ServedChute:
         stack, front = self._front
         if stack is not self.app.middleware_stack:
             stack = self.app.middleware_stack
-            observed = self.app.root_path or _has_telemetry(self.app)
+            observed = self.app.root_path or (self.tracing is None and _has_telemetry(self.app))
             front = self._gate if stack is self.bare_stack and not observed else self.app
             self._front = stack, front
         return front
@@ -162,6 +164,19 @@ class ServedChute:
         candidates = [*self._schema_routes, *built_in_routes(self)]
         self._built_ins = [route for route in candidates if getattr(route, "path", None) not in taken]
         routes[:] = [*self._built_ins, *users]
+
+    def _set_up(self) -> Callable[[], None]:
+        """What happens before the hooks; what it returns comes after the last of them."""
+        tracing, forget = self.tracing, self._remember_additions()
+        if tracing is None:
+            return forget
+        tracing.start()
+
+        def end() -> None:
+            tracing.flush()
+            forget()
+
+        return end
 
     def _remember_additions(self) -> Callable[[], None]:
         """What the hooks add to the application belongs to one start: the next start adds it anew."""

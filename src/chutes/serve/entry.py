@@ -31,6 +31,7 @@ __all__ = ["Entry", "Unauthorized"]
 
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 _PROBES = ("/livez", "/readyz", "/health")
+_UNTRACED = (*_PROBES, "/metrics")
 _RETRY = {"Retry-After": "1"}
 
 
@@ -59,10 +60,15 @@ class Entry:
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Answer one request or websocket, or speak the lifespan protocol."""
         if scope["type"] == "http":
-            return self._http(scope, receive, send)
-        if scope["type"] == "websocket":
-            return self._websocket(scope, receive, send)
-        return self._lifecycle.lifespan(scope, receive, send)
+            handle = self._http
+        elif scope["type"] == "websocket":
+            handle = self._websocket
+        else:
+            return self._lifecycle.lifespan(scope, receive, send)
+        tracing = self._served.tracing
+        if tracing is None or self._route_path(scope) in _UNTRACED:
+            return handle(scope, receive, send)
+        return tracing.observe(handle, scope, receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])

@@ -6,16 +6,19 @@ from types import TracebackType
 
 from starlette.types import Scope
 
+from chutes.serve.spans import record_error
+
 __all__ = ["log_failure", "wants_errors"]
 
 _OURS = str(Path(__file__).parent)
 
 
 def log_failure(logger: logging.Logger, what: str, error: BaseException) -> None:
-    """Log `error` with its traceback from the user's function on.
+    """Log `error`, and note it in the trace, with its traceback from the user's function on.
 
     Thirty frames of server, middleware and routing above it are the same for every error, and hide it.
     """
+    record_error(error)
     summary = f"{what}: {type(error).__name__}: {error}" if str(error) else f"{what}: {type(error).__name__}"
     logger.error("%s", summary, exc_info=(type(error), error, _below_ours(error.__traceback__)))
 

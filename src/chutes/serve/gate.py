@@ -38,7 +38,7 @@ class Gate:
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Answer, or hand over."""
-        if scope["type"] != "http" or has_left(scope) or "fastapi.telemetry" in scope:
+        if scope["type"] != "http" or has_left(scope) or scope.get("fastapi.telemetry") is not None:
             return self._app(scope, receive, send)
         routes = self._routes()
         if routes != self._known:

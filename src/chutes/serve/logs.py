@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
+from chutes.serve.spans import trace_ids
 from chutes.settings import Settings, check_log_level
 
 __all__ = ["HumanFormatter", "JsonFormatter", "LogHandler", "configure_logging", "current_request_id"]
@@ -103,6 +104,8 @@ class HumanFormatter(logging.Formatter):
         )
         if request_id is not None:
             line += " " + self._paint("2", f"[{request_id[:_SHORT_ID]}]")
+        if (ids := trace_ids()) is not None:
+            line += " " + self._paint("2", f"[trace {ids[0][:_SHORT_ID]}]")
         return "\n".join([line, *_attached(self, record)])
 
     def _paint(self, code: str, text: str) -> str:
@@ -110,7 +113,10 @@ class HumanFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, request_id, the exception, and all `extra` fields."""
+    """One JSON object a line: time, level, logger, message, request_id, the exception, and all `extra` fields.
+
+    Inside an OpenTelemetry span it has `trace_id` and `span_id` too.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         """One record as JSON."""
@@ -122,6 +128,8 @@ class JsonFormatter(logging.Formatter):
             "message": _message(record),
             "request_id": current_request_id.get(),
         }
+        if (ids := trace_ids()) is not None:
+            fields["trace_id"], fields["span_id"] = ids
         if record.exc_info and record.exc_info[0] is not None:
             fields["exception_type"] = record.exc_info[0].__qualname__
         if attached := list(_attached(self, record)):

@@ -49,6 +49,7 @@ class CordMeter:
     The loop's thread alone writes them; any thread may read.
 
     Attributes:
+        cord: its name.
         requests: answers by status.
         refused: calls that found the queue full.
         hopeless: calls refused because they could not start before their deadline; not among `refused`.
@@ -66,11 +67,12 @@ class CordMeter:
     """
 
     __slots__ = (
-        "at_once", "batches", "cancelled", "chunks", "durations", "first_chunks", "hopeless", "in_flight",
+        "at_once", "batches", "cancelled", "chunks", "cord", "durations", "first_chunks", "hopeless", "in_flight",
         "overrunning", "refused", "requests", "timeouts", "waiting", "waits",
     )  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, cord: str) -> None:
+        self.cord = cord
         self.requests: dict[int, int] = {}
         self.refused = self.hopeless = self.cancelled = self.timeouts = 0
         self.overrunning = self.in_flight = self.at_once = self.chunks = 0
@@ -161,7 +163,7 @@ class Meters(Collector):
 
     def of(self, cord: Cord) -> CordMeter:
         """The meter of a cord, made on first use; one function under two paths has one, as `/metrics` shows names."""
-        return self._meters.setdefault(cord.name, CordMeter())
+        return self._meters.setdefault(cord.name, CordMeter(cord.name))
 
     def text(self) -> bytes:
         """The current numbers in Prometheus' text format, version 0.0.4; any thread may ask."""
