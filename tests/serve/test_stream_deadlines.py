@@ -7,11 +7,20 @@ import threading
 import pytest
 from starlette.exceptions import HTTPException
 
+from chutes.chute.chute import definition_of
 from chutes.serve.exchange import exchange_of
-from chutes.serve.metrics import CordMeter
 from chutes.serve.streaming import StreamAborted, StreamReply
 from chutes.serve.threads import Threads
 from chutes.testing import async_wait_until
+from support.serving import new_chute
+
+
+def new_meter():
+    """The meter of a cord that is never called."""
+    chute = new_chute()
+    chute.cord("/run")(lambda self: None)
+    assert chute.app
+    return definition_of(chute).running.meters.of(chute.cords[0])
 
 
 class Sent:
@@ -21,7 +30,7 @@ class Sent:
         self.messages = []
         self.reads = reads
         self.scope = {"type": "http", "method": "POST", "path": "/run", "headers": []}
-        self.meter = exchange_of(self.scope).meter = CordMeter()
+        self.meter = exchange_of(self.scope).meter = new_meter()
         self.reply = StreamReply(chunks, status_code=200)
         self.reply.become(content_type)
         self.timeout = timeout

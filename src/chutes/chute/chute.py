@@ -51,6 +51,8 @@ class Chute:
             cancelled and other calls finish.
         drain_delay: seconds during which new work is still accepted after the signal to stop.
         shutdown_grace: seconds that requests in flight get to finish.
+        sse_keep_alive: seconds after which a silent stream of events gets a comment, so that no proxy cuts it; 0
+            sends none.
         stall_limit: seconds for which code may block the event loop before `/livez` fails; 0 sets no limit.
         **fastapi_options: the rest goes to `FastAPI(...)`: title, version, middleware, lifespan, …
 
@@ -91,6 +93,7 @@ class Chute:
         on_disconnect: DisconnectPolicy | None = None,
         drain_delay: float = 0.0,
         shutdown_grace: float = 30.0,
+        sse_keep_alive: float = 15.0,
         stall_limit: float = 60.0,
         **fastapi_options: Any,
     ) -> None:

@@ -61,6 +61,7 @@ class ChuteConfig:
         on_disconnect: what a client that leaves does to running calls; None leaves it to the kind of cord.
         drain_delay: seconds during which work is still accepted after the signal to stop.
         shutdown_grace: seconds that requests in flight get to finish.
+        sse_keep_alive: seconds after which a silent stream of events gets a comment; 0 sends none.
         stall_limit: seconds for which code may block the event loop before `/livez` fails; 0 sets no limit.
         fastapi_options: keyword arguments for the `FastAPI` application.
     """
@@ -87,6 +88,7 @@ class ChuteConfig:
     on_disconnect: DisconnectPolicy | None = None
     drain_delay: float = 0.0
     shutdown_grace: float = 30.0
+    sse_keep_alive: float = 15.0
     stall_limit: float = 60.0
     fastapi_options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -107,7 +109,13 @@ class ChuteConfig:
             ("max_body_size", 0, 64 * 1024 * 1024),
         ):
             _check_count(count, getattr(self, count), least, example)
-        for seconds in ("shutdown_after_seconds", "drain_delay", "shutdown_grace", "stall_limit"):
+        for seconds in (
+            "shutdown_after_seconds",
+            "drain_delay",
+            "shutdown_grace",
+            "sse_keep_alive",
+            "stall_limit",
+        ):
             _check_seconds(seconds, getattr(self, seconds))
         _check_threshold(self.scaling_threshold)
         _check_policy(self.on_disconnect)

@@ -20,18 +20,15 @@ from chutes.serve.admission import Admission
 from chutes.serve.answers import Answers, is_picture
 from chutes.serve.batching import Batcher
 from chutes.serve.binding import FORM, REQUEST, RESPONSE, Binding
-from chutes.serve.disconnects import ClientGone, Disconnects
+from chutes.serve.disconnects import CLIENT_CLOSED_REQUEST, ClientGone, Disconnects
 from chutes.serve.exchange import Exchange, exchange_of, shown_path
 from chutes.serve.metrics import CordMeter
-from chutes.serve.streaming import StreamReply, is_stream, open_stream
+from chutes.serve.streaming import StreamReply, is_stream, stream_reply
 
 if TYPE_CHECKING:
     from chutes.serve.app import ServedChute
 
 __all__ = ["CLIENT_CLOSED_REQUEST", "CordCall", "count_refusal", "runner"]
-
-CLIENT_CLOSED_REQUEST = 499
-"""What nginx logs for a client that left; it is counted, and never received."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,13 +175,9 @@ class CordCall:
     async def response(
         self, exchange: Exchange, disconnects: Disconnects, result: Any, injected: Response
     ) -> Response:
-        """The response for a result; the slot is given back as soon as no user code runs for it any more.
-
-        Raises:
-            ClientGone: the client left before the first chunk of a stream.
-        """
+        """The response for a result; the slot is given back as soon as no user code runs for it any more."""
         if is_stream(result, asked=self.cord.stream):
-            return await self._stream(exchange, disconnects, result, injected)
+            return self._stream(exchange, disconnects, result, injected)
         if is_picture(result):
             # Compressing takes a while: the slot is kept, the loop is not.
             return await self.served.threads.run(self.answers.respond, result, injected)
@@ -199,23 +192,22 @@ class CordCall:
             "The client left %s %s before its answer.", self.cord.method, shown_path(scope)
         )
 
-    async def _stream(
+    def _stream(
         self, exchange: Exchange, disconnects: Disconnects, result: Any, injected: Response
     ) -> StreamReply:
         content_type = self.cord.output_content_type
-        watching = disconnects.cancelling() if self.cancels_stream else contextlib.nullcontext()
-        async with self._in_time(exchange.deadline), watching:
-            reply = await open_stream(
-                result,
-                content_type=None if content_type == "application/json" else content_type,
-                empty_type=self.empty_type,
-                injected=injected,
-                threads=self.served.threads,
-                status_code=injected.status_code or self.answers.status_code,
-            )
+        reply = stream_reply(
+            result,
+            content_type=None if content_type == "application/json" else content_type,
+            empty_type=self.empty_type,
+            injected=injected,
+            threads=self.served.threads,
+            status_code=self.answers.status_code,
+        )
         reply.watch = disconnects if self.cancels_stream else None
         reply.logger = self.served.logger
         reply.deadline, reply.timeout = exchange.deadline, self.cord.timeout
+        reply.keep_alive = self.served.chute.config.sse_keep_alive
         return reply
 
 

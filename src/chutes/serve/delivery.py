@@ -1,5 +1,6 @@
 """One stream on its way to its client: the head of the answer, its parts, its end."""
 
+import time
 from collections.abc import Callable
 
 from starlette.types import Message, Send
@@ -23,11 +24,12 @@ class Delivery:
         begun: the answer has begun: its status can no longer be changed.
     """
 
-    __slots__ = ("_alive", "_exchange", "_head", "_send", "begun")
+    __slots__ = ("_alive", "_exchange", "_head", "_meter", "_send", "begun")
 
     def __init__(self, exchange: Exchange, send: Send, head: Callable[[], Message]) -> None:
         self.begun = False
         self._exchange = exchange
+        self._meter = exchange.meter
         self._send = send
         self._head = head
         self._alive: KeepAlive | None = None
@@ -42,15 +44,21 @@ class Delivery:
         """Send comments in silences of so many seconds, from now on: it is a stream of events."""
         self._alive = KeepAlive(seconds, self._say)
 
+    async def first(self, body: bytes) -> None:
+        """Send the first bytes."""
+        await self.part(body)
+        if self._meter is not None:
+            self._meter.first_chunk(time.perf_counter() - self._exchange.since)
+
     async def part(self, body: bytes) -> None:
         """Send some bytes, and the head before the first of them."""
         alive = self._alive
         if alive is None:
             await self._part(body)
             return
+        alive.waiting = False
         if alive.comment is not None:
             await alive.settle()
-        alive.waiting = False
         await self._part(body)
         alive.note(body)
 
@@ -79,10 +87,14 @@ class Delivery:
             await self._begin()
         if body:
             await self._send({"type": "http.response.body", "body": body, "more_body": True})
+            if self._meter is not None:
+                self._meter.chunks += 1
 
     async def _begin(self) -> None:
         self.begun = self._exchange.answering = True
         await self._send(self._head())
 
     async def _say(self) -> None:
-        await self._part(COMMENT)
+        if not self.begun:
+            await self._begin()
+        await self._send({"type": "http.response.body", "body": COMMENT, "more_body": True})

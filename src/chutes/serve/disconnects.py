@@ -1,14 +1,13 @@
 """Notice that a client left, and stop the work that was for it."""
 
 import asyncio
+import logging
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive
 
-__all__ = ["CLIENT_CLOSED_REQUEST", "ClientGone", "Disconnects"]
+__all__ = ["CLIENT_CLOSED_REQUEST", "Cancelling", "ClientGone", "Disconnects"]
 
 CLIENT_CLOSED_REQUEST = 499
 """What nginx logs for a client that left; it is counted, and never received."""
@@ -52,53 +51,85 @@ class Disconnects:
                 return self._ahead.popleft()
             return self._noticed(await self._receive())
 
-    @asynccontextmanager
-    async def cancelling(self) -> AsyncIterator[None]:
-        """Cancel the block when the client leaves.
+    def cancelling(self) -> "Cancelling":
+        """Around a block: cancels it when the client leaves.
 
         Raises:
             ClientGone: the client left before the block was done.
         """
-        task = asyncio.current_task()
-        if task is None:  # pragma: no cover - every coroutine of a server runs in a task
-            raise RuntimeError("No task is running.")
-        watcher: asyncio.Task[None] | None = None
-        cancelled = False
+        return Cancelling(self)
 
-        async def watch() -> None:
-            nonlocal cancelled
-            try:
-                while not self.gone:
-                    async with self._reading:
-                        message = self._noticed(await self._receive())
-                    self._ahead.append(message)
-            except HTTPException:
-                # The body is too large: whoever reads it is told so.
-                return
-            if not closing:
-                cancelled = True
-                task.cancel()
+    async def until_gone(self) -> None:
+        """Read ahead until the client leaves.
 
-        def arm() -> None:
-            nonlocal watcher
-            watcher = asyncio.create_task(watch())
-
-        closing = False
-        # Most calls are over before the timer: they pay for no task.
-        timer = asyncio.get_running_loop().call_later(_PATIENCE, arm)
-        try:
-            yield
-        except asyncio.CancelledError:
-            if cancelled and task.uncancel() == 0:
-                raise ClientGone from None
-            raise
-        finally:
-            closing = True
-            timer.cancel()
-            if watcher is not None:
-                watcher.cancel()
+        Raises:
+            HTTPException: the body is too large.
+        """
+        while not self.gone:
+            async with self._reading:
+                message = self._noticed(await self._receive())
+            self._ahead.append(message)
 
     def _noticed(self, message: Message) -> Message:
         if message["type"] == "http.disconnect":
             self.gone = True
         return message
+
+
+class Cancelling:
+    """Around a block: cancels it when the client leaves.
+
+    Args:
+        disconnects: the request's.
+    """
+
+    __slots__ = ("_disconnects", "_loop", "_over", "_task", "_timer", "_warning", "_watcher")
+
+    def __init__(self, disconnects: Disconnects) -> None:
+        self._disconnects = disconnects
+        self._over = False
+        self._watcher: asyncio.Task[None] | None = None
+        self._warning: asyncio.TimerHandle | None = None
+
+    async def __aenter__(self) -> None:
+        """Begin; most calls are over before the timer, and pay for no task."""
+        self._loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task()
+        self._timer = self._loop.call_later(_PATIENCE, self._arm)
+
+    async def __aexit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        """End.
+
+        Raises:
+            ClientGone: the block was cancelled because the client left, and by nobody else.
+        """
+        self._over = True
+        self._timer.cancel()
+        if self._watcher is not None:
+            self._watcher.cancel()
+        if self._warning is None or self._task is None:
+            return
+        self._warning.cancel()
+        if self._task.uncancel() == 0 and isinstance(error, asyncio.CancelledError):
+            raise ClientGone from None
+
+    def _arm(self) -> None:
+        self._watcher = self._loop.create_task(self._watch())
+
+    async def _watch(self) -> None:
+        try:
+            await self._disconnects.until_gone()
+        except HTTPException:
+            # The body is too large: whoever reads it is told so.
+            return
+        if self._task is not None and not self._over:
+            self._warning = self._loop.call_later(_LONG_SECONDS, _say_that_it_goes_on)
+            self._task.cancel()
+
+
+def _say_that_it_goes_on() -> None:
+    logging.getLogger("chutes.serve").warning(
+        "A call goes on %g s after its client left: its code keeps its CancelledError, or cleans up for long. "
+        "It holds its slot until then.",
+        _LONG_SECONDS,
+    )

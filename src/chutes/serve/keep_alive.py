@@ -57,7 +57,8 @@ class KeepAlive:
         return not self._tail or self._tail.endswith(_LINE_ENDS)
 
     async def settle(self) -> None:
-        """Wait until a comment that is on its way has gone out."""
+        """Begin no comment from now on, and wait until one that is on its way has gone out."""
+        self.waiting = False
         if self.comment is not None:
             comment, self.comment = self.comment, None
             await comment

@@ -20,10 +20,9 @@ from chutes.serve.exchange import Exchange, exchange_of, shown_path
 from chutes.serve.failures import log_failure, wants_errors
 from chutes.serve.threads import Threads
 
-__all__ = ["StreamAborted", "StreamReply", "is_stream", "open_stream"]
+__all__ = ["StreamAborted", "StreamReply", "is_stream", "stream_reply"]
 
 _TURN_SECONDS = 0.001
-_KEEP_ALIVE_SECONDS = 15.0
 _NOTHING = object()
 
 
@@ -39,7 +38,7 @@ def is_stream(result: Any, *, asked: bool) -> bool:
     return isinstance(result, AsyncIterator) or (asked and isinstance(result, Iterator))
 
 
-async def open_stream(
+def stream_reply(
     result: Any,
     *,
     content_type: str | None,
@@ -106,7 +105,7 @@ class StreamReply(Response):
         self.watch: Disconnects | None = None
         self.deadline: float | None = None
         self.timeout: float | None = None
-        self.keep_alive = _KEEP_ALIVE_SECONDS
+        self.keep_alive = 0.0
         self.logger = logging.getLogger("chutes.serve")
         self._encode: Callable[[Any], bytes] = bytes
         self._chunks = chunks
@@ -187,7 +186,7 @@ class StreamReply(Response):
         if first is _NOTHING:
             return
         encode, send = self._encode, delivery.part
-        await send(encode(first))
+        await delivery.first(encode(first))
         turn = time.perf_counter()
         async for chunk in chunks:
             self._check(limit)
