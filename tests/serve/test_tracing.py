@@ -6,8 +6,8 @@ import logging
 import threading
 
 import pytest
-from fastapi import BackgroundTasks, FastAPI
-from opentelemetry import propagate, trace
+from fastapi import FastAPI
+from opentelemetry import propagate
 from opentelemetry.trace import SpanKind, StatusCode
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -15,17 +15,12 @@ from starlette.routing import Mount
 
 from chutes.chute import Chute
 from chutes.serve.logs import HumanFormatter, JsonFormatter
-from chutes.testing import AsyncTestClient, TestClient, async_wait_until
+from chutes.testing import AsyncTestClient, TestClient
 from serve.fast_path.asgi import JSON, Call, drive
 from serve.fast_path.stacks import CALLS, GOOD, cords
 from serve.fast_path.twins import twins
 from support.serving import new_chute
-from support.traces import PARENT, TRACE, TRACEPARENT, Spans, trace_of, tracing
-
-
-def current_ids():
-    context = trace.get_current_span().get_span_context()
-    return {"trace": format(context.trace_id, "032x"), "span": format(context.span_id, "016x")}
+from support.traces import PARENT, TRACE, TRACEPARENT, Spans, current_ids, trace_of, tracing
 
 
 @pytest.fixture
@@ -50,9 +45,6 @@ def chute():
         raise ValueError("secret of the model")
 
     return chute
-
-
-# --- the span of a request
 
 
 def test_a_request_is_one_span_with_its_route_its_status_its_id_and_its_cord(chute):
@@ -210,9 +202,6 @@ async def test_behind_a_prefix_the_route_has_it(chute):
     assert [span.name for span in spans.ended(2)] == ["POST /api/here", "POST /inner/here"]
 
 
-# --- errors
-
-
 def test_an_exception_is_in_the_span_and_not_in_the_answer(chute):
     with tracing(chute) as (client, spans):
         answer = client.post("/fail", json={})
@@ -270,135 +259,6 @@ async def test_a_refused_call_has_a_span_with_its_cord():
     assert refused.attributes["chutes.cord"] == "wait"
 
 
-# --- streams, background tasks and websockets
-
-
-async def test_the_span_of_a_stream_ends_with_it():
-    chute = new_chute()
-    go_on = asyncio.Event()
-    seen = []
-
-    @chute.cord("/stream", stream=True)
-    async def stream(self):
-        seen.append(current_ids()["trace"])
-        yield "first"
-        await go_on.wait()
-        seen.append(current_ids()["trace"])
-        yield "second"
-
-    spans = Spans(chute)
-    async with AsyncTestClient(chute) as client:
-        async with client.stream("POST", "/stream", headers=TRACEPARENT) as response:
-            chunks = response.aiter_raw()
-            await anext(chunks)
-            assert spans.ended() == ()
-            go_on.set()
-            async for _ in chunks:
-                pass
-        await async_wait_until(spans.ended)
-    assert seen == [TRACE, TRACE]
-    assert spans.one().attributes["http.response.status_code"] == 200
-
-
-async def test_a_stream_that_fails_is_an_error_though_its_status_was_200():
-    chute = new_chute()
-
-    @chute.cord("/stream", stream=True)
-    async def stream(self):
-        yield {"n": 1}
-        raise RuntimeError("broke")
-
-    with tracing(chute) as (client, spans):
-        client.post("/stream")
-        span = spans.one()
-    assert span.attributes["http.response.status_code"] == 200
-    assert span.status.status_code is StatusCode.ERROR
-    assert span.attributes["error.type"] == "RuntimeError"
-    assert len(span.events) == 1
-
-
-async def test_a_client_that_leaves_ends_the_span_of_its_stream():
-    chute = new_chute()
-
-    @chute.cord("/endless", stream=True)
-    async def endless(self):
-        while True:
-            yield "a"
-            await asyncio.sleep(0.005)
-
-    spans = Spans(chute)
-    async with AsyncTestClient(chute) as client:
-        async with client.stream("POST", "/endless") as response:
-            await anext(response.aiter_raw())
-        await async_wait_until(spans.ended)
-    assert spans.one().name == "POST /endless"
-
-
-def test_what_runs_in_the_background_belongs_to_the_span_and_does_not_lengthen_it():
-    chute = new_chute()
-
-    @chute.cord("/run")
-    async def run(self, background: BackgroundTasks) -> str:
-        async def later():
-            with spans.tracer.start_as_current_span("later"):
-                await asyncio.sleep(0.05)
-
-        background.add_task(later)
-        return "ok"
-
-    spans = Spans(chute)
-    with TestClient(chute) as client:
-        client.post("/run")
-        later, request = spans.ended(2)
-    assert later.parent.span_id == request.context.span_id
-    assert request.end_time < later.end_time
-
-
-def test_a_websocket_is_one_span(chute):
-    @chute.websocket("/ws/{room}")
-    async def talk(self, websocket):
-        await websocket.accept()
-        await websocket.send_json(current_ids())
-
-    with tracing(chute) as (client, spans):
-        with client.websocket_connect("/ws/a", headers=TRACEPARENT) as socket:
-            ids = socket.receive_json()
-        span = spans.one()
-    assert span.name == "WS /ws/{room}"
-    assert span.kind is SpanKind.SERVER
-    assert ids["trace"] == trace_of(span) == TRACE
-    assert span.status.status_code is StatusCode.UNSET
-
-
-# --- both ways
-
-
-@pytest.mark.parametrize("short", [True, False])
-def test_the_short_way_is_taken_with_traces_too(monkeypatch, short):
-    monkeypatch.setenv("CHUTES_FAST_PATH", "on" if short else "off")
-    chute = new_chute()
-    took = []
-
-    @chute.cord("/run")
-    async def run(self, value: int = 0) -> int:
-        return value
-
-    with tracing(chute) as (client, spans):
-        route = next(one for one in chute.app.router.routes if getattr(one, "path", "") == "/run")
-        if route.fast is not None:
-            original = type(route.fast).__call__
-
-            def noting(self, *arguments):
-                took.append("short")
-                return original(self, *arguments)
-
-            monkeypatch.setattr(type(route.fast), "__call__", noting)
-        assert client.post("/run", json={"value": 2}).json() == 2
-        span = spans.one()
-    assert took == (["short"] if short else [])
-    assert (span.name, span.attributes["chutes.cord"]) == ("POST /run", "run")
-
-
 async def test_both_ways_answer_as_they_do_without_traces_and_make_the_same_spans():
     seen = {}
 
@@ -419,9 +279,6 @@ def told(span):
     fields = dict(span.attributes)
     fields.pop("chutes.request_id", None)
     return span.name, span.status.status_code, fields, [event.name for event in span.events]
-
-
-# --- log lines
 
 
 def log_line(formatter):

@@ -2,6 +2,7 @@
 
 from contextlib import contextmanager
 
+from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -22,7 +23,10 @@ class Spans:
         self.provider = TracerProvider(shutdown_on_exit=False)
         self.provider.add_span_processor(SimpleSpanProcessor(self._exporter))
         self.tracer = self.provider.get_tracer("test")
-        chute.app.served.tracing = Tracing(lambda: self.provider)
+        served = chute.app.served
+        served.tracing = Tracing(lambda: self.provider)
+        for batcher in served.batchers:
+            batcher.tracing = served.tracing
 
     def ended(self, count=None):
         """All of them, once there are as many as expected; oldest first."""
@@ -47,3 +51,9 @@ def tracing(chute):
 
 def trace_of(span):
     return format(span.context.trace_id, "032x")
+
+
+def current_ids():
+    """The ids of the current trace and span."""
+    context = trace.get_current_span().get_span_context()
+    return {"trace": format(context.trace_id, "032x"), "span": format(context.span_id, "016x")}

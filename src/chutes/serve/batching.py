@@ -5,70 +5,31 @@ itself as soon as it is done with one: a round trip over the event loop would le
 """
 
 import asyncio
+import contextlib
 import contextvars
 import inspect
 import threading
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.exceptions import HTTPException
 
 from chutes.chute.batch import Batch
 from chutes.errors import BatchError, DeadlineUnreachable
 from chutes.serve.admission import Admission, Pace, refuse
+from chutes.serve.items import Item, Items, Outcome
 from chutes.serve.logs import current_request_id
 from chutes.serve.metrics import CordMeter
 from chutes.serve.threads import Threads
 
+if TYPE_CHECKING:
+    from chutes.serve.tracing import Tracing
+
 __all__ = ["Batcher"]
 
 _LAST_BATCH_SECONDS = 2.0
-
-
-@dataclass(slots=True, eq=False)
-class _Item:
-    """One call: its arguments, and who waits for its result."""
-
-    positional: tuple[Any, ...]
-    named: dict[str, Any]
-    size: float
-    since: float
-    request_id: str | None
-    done: "asyncio.Future[_Outcome]"
-    begun: float = 0.0
-    batch: "_Items | None" = None
-
-
-@dataclass(slots=True, eq=False)
-class _Items:
-    """The calls of one batch.
-
-    Attributes:
-        task: runs the function, where it can be cancelled.
-        wanted: clients that are still there.
-    """
-
-    items: list[_Item]
-    task: "asyncio.Future[Any] | None" = None
-    wanted: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.wanted = len(self.items)
-        for item in self.items:
-            item.batch = self
-
-
-@dataclass(frozen=True, slots=True)
-class _Outcome:
-    """A result, or the error in its place as it was when it was raised."""
-
-    value: Any = None
-    error: BaseException | None = None
-    traceback: TracebackType | None = None
 
 
 class Batcher:
@@ -82,6 +43,7 @@ class Batcher:
         threads: where a synchronous function runs.
         meter: of the cord.
         max_queue: items that wait, at most, unless `batch` says how many.
+        tracing: makes a span of each batch; None makes none.
     """
 
     def __init__(
@@ -94,7 +56,9 @@ class Batcher:
         threads: Threads,
         meter: CordMeter,
         max_queue: int,
+        tracing: "Tracing | None" = None,
     ) -> None:
+        self.tracing = tracing
         self._batch = batch
         self._call = call
         self._name = name
@@ -107,7 +71,7 @@ class Batcher:
         self.max_queue = batch.max_queue if batch.max_queue is not None else max(max_queue, 2 * full)
         # The thread that runs the function takes items too.
         self._lock = threading.Lock()
-        self._items: deque[_Item] = deque()
+        self._items: deque[Item] = deque()
         self._size = 0.0
         self._running = 0
         self._opening = False
@@ -156,8 +120,9 @@ class Batcher:
         if self._closed:
             raise _stopped()
         size = 1.0 if self._batch.size_of is None else self._measured(positional, named)
-        done: asyncio.Future[_Outcome] = asyncio.get_running_loop().create_future()
-        item = _Item(positional, named, size, time.monotonic(), current_request_id.get(), done)
+        done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        span = None if self.tracing is None else self.tracing.here()
+        item = Item(positional, named, size, time.monotonic(), current_request_id.get(), span, done)
         with self._lock:
             self._items.append(item)
             self._size += size
@@ -183,7 +148,7 @@ class Batcher:
             # A thread cannot be stopped.
             await asyncio.wait(self._workers, timeout=_LAST_BATCH_SECONDS)
         while left := self._next():
-            self._deliver(left, _Outcome(error=_stopped()))
+            self._deliver(left, Outcome(error=_stopped()))
         self._closed, self._timer = False, None
 
     def _measured(self, positional: tuple[Any, ...], named: dict[str, Any]) -> float:
@@ -197,7 +162,7 @@ class Batcher:
             )
         return size
 
-    def _give_up(self, item: _Item) -> None:
+    def _give_up(self, item: Item) -> None:
         """The client of `item` left: it goes no further, nor does a batch that nobody waits for."""
         if item.batch is None:
             with self._lock:
@@ -267,11 +232,11 @@ class Batcher:
             place.leave()
             self._decide()
 
-    async def _in_one_thread(self, batch: _Items) -> None:
+    async def _in_one_thread(self, batch: Items) -> None:
         loop, context = asyncio.get_running_loop(), contextvars.copy_context()
 
         def pull() -> None:
-            todo: _Items | None = batch
+            todo: Items | None = batch
             while todo is not None:
                 begun = time.monotonic()
                 outcome = context.run(self._called, todo, loop)
@@ -280,7 +245,7 @@ class Batcher:
 
         await self._threads.run(pull)
 
-    async def _on_the_loop(self, batch: _Items) -> _Items | None:
+    async def _on_the_loop(self, batch: Items) -> Items | None:
         begun = time.monotonic()
         batch.task = asyncio.ensure_future(self._awaited(batch))
         try:
@@ -289,9 +254,9 @@ class Batcher:
             own = asyncio.current_task()
             if own is not None and own.cancelling():
                 batch.task.cancel()
-                self._finish(batch, _Outcome(error=_stopped()), 0.0)
+                self._finish(batch, Outcome(error=_stopped()), 0.0)
                 raise
-            outcome = _Outcome(error=self._failure(asyncio.CancelledError()))
+            outcome = Outcome(error=self._failure(asyncio.CancelledError()))
         self._finish(batch, outcome, time.monotonic() - begun)
         return self._next() if self._may_go_on else None
 
@@ -299,13 +264,13 @@ class Batcher:
     def _may_go_on(self) -> bool:
         return self._is_full and not self._closed and self._admission.queued <= self._opening
 
-    def _next(self) -> _Items | None:
+    def _next(self) -> Items | None:
         """The next batch; None when nobody waits any more."""
         items = self._take()
-        return _Items(items) if items else None
+        return Items(items) if items else None
 
-    def _take(self) -> list[_Item]:
-        taken: list[_Item] = []
+    def _take(self) -> list[Item]:
+        taken: list[Item] = []
         size, now = 0.0, time.monotonic()
         with self._lock:
             while self._items:
@@ -320,22 +285,29 @@ class Batcher:
                     size += item.size
         return taken
 
-    def _called(self, batch: _Items, loop: asyncio.AbstractEventLoop) -> _Outcome:
+    def _called(self, batch: Items, loop: asyncio.AbstractEventLoop) -> Outcome:
         """Run a synchronous function, in its thread."""
         try:
-            returned = self._start(batch)
-            if inspect.isawaitable(returned):
-                # A decorator may hide that the function is a coroutine's.
-                returned = asyncio.run_coroutine_threadsafe(_awaited(returned), loop).result()
-            return _Outcome(value=self._results(batch, returned))
+            with self._span(batch):
+                returned = self._start(batch)
+                if inspect.isawaitable(returned):
+                    # A decorator may hide that the function is a coroutine's.
+                    returned = asyncio.run_coroutine_threadsafe(_awaited(returned), loop).result()
+                return Outcome(value=self._results(batch, returned))
         except BaseException as error:  # noqa: BLE001 - every client of the batch gets it
-            return _Outcome(error=self._failure(error), traceback=error.__traceback__)
+            return Outcome(error=self._failure(error), traceback=error.__traceback__)
 
-    async def _awaited(self, batch: _Items) -> _Outcome:
+    async def _awaited(self, batch: Items) -> Outcome:
         try:
-            return _Outcome(value=self._results(batch, await self._start(batch)))
+            with self._span(batch):
+                return Outcome(value=self._results(batch, await self._start(batch)))
         except Exception as error:  # noqa: BLE001 - every client of the batch gets it
-            return _Outcome(error=error, traceback=error.__traceback__)
+            return Outcome(error=error, traceback=error.__traceback__)
+
+    def _span(self, batch: Items) -> contextlib.AbstractContextManager[None]:
+        if self.tracing is None:
+            return contextlib.nullcontext()
+        return self.tracing.batch(self._name, [item.span for item in batch.items if item.span is not None])
 
     def _failure(self, error: BaseException) -> BaseException:
         """The error as a client's call may raise it: one that ends a task, or the process, is none of its business."""
@@ -345,7 +317,7 @@ class Batcher:
         failure.__cause__ = error
         return failure
 
-    def _start(self, batch: _Items) -> Any:
+    def _start(self, batch: Items) -> Any:
         """Call the function with a list for each of its parameters."""
         items = batch.items
         current_request_id.set(",".join(item.request_id for item in items if item.request_id))
@@ -353,7 +325,7 @@ class Batcher:
         named = {name: [item.named[name] for item in items] for name in items[0].named}
         return self._call(*positional, **named)
 
-    def _results(self, batch: _Items, returned: Any) -> Sequence[Any]:
+    def _results(self, batch: Items, returned: Any) -> Sequence[Any]:
         wanted = len(batch.items)
         if isinstance(returned, str | bytes | dict) or not hasattr(returned, "__len__"):
             raise BatchError(
@@ -367,7 +339,7 @@ class Batcher:
             )
         return list(returned)
 
-    def _finish(self, batch: _Items, outcome: _Outcome, seconds: float) -> None:
+    def _finish(self, batch: Items, outcome: Outcome, seconds: float) -> None:
         """Answer the clients of a batch, on the event loop."""
         self._pace.note(seconds)
         self._admission.measure(seconds)
@@ -377,7 +349,7 @@ class Batcher:
         self._callers, self._free_since = len(batch.items) + len(self._items), time.monotonic()
         self._deliver(batch, outcome)
 
-    def _deliver(self, batch: _Items, outcome: _Outcome) -> None:
+    def _deliver(self, batch: Items, outcome: Outcome) -> None:
         for position, item in enumerate(batch.items):
             if item.done.done():
                 continue
@@ -386,9 +358,9 @@ class Batcher:
                 continue
             value = outcome.value[position]
             if isinstance(value, BaseException):
-                item.done.set_result(_Outcome(error=self._failure(value), traceback=value.__traceback__))
+                item.done.set_result(Outcome(error=self._failure(value), traceback=value.__traceback__))
             else:
-                item.done.set_result(_Outcome(value=value))
+                item.done.set_result(Outcome(value=value))
 
 
 def _stopped() -> HTTPException:

@@ -182,6 +182,7 @@ def _batcher(served: "ServedChute", cord: Cord, batch: Batch) -> Batcher:
         threads=served.threads,
         meter=served.meters.of(cord),
         max_queue=served.chute.config.max_queue,
+        tracing=served.tracing,
     )
     served.batchers.append(batcher)
     return batcher
