@@ -157,6 +157,36 @@ def test_the_references_chat_loop_ends_when_the_client_leaves(chute, caplog):
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
+@pytest.mark.parametrize(
+    ("error", "harmless"),
+    [(ConnectionResetError("it left"), True), (RuntimeError("no way to close this: a bug"), False)],
+)
+async def test_only_a_client_that_left_makes_closing_harmless(error, harmless):
+    ended = []
+
+    async def run(self, websocket):
+        await websocket.accept()
+        try:
+            await websocket.close()
+        except RuntimeError as caught:
+            ended.append(caught)
+            return
+        ended.append("closed")
+
+    async def receive():
+        return {"type": "websocket.connect"}
+
+    async def send(message):
+        if message["type"] == "websocket.close":
+            raise error
+
+    chute = new_chute()
+    chute.websocket("/talk")(run)
+    scope = {"type": "websocket", "path": "/talk", "headers": [], "query_string": b"", "subprotocols": []}
+    await chute(scope, receive, send)
+    assert ended == ["closed" if harmless else error]
+
+
 def test_closing_twice_is_harmless_and_the_first_code_counts():
     async def run(self, websocket):
         await websocket.accept()

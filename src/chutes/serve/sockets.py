@@ -1,5 +1,6 @@
 """One socket → one websocket route."""
 
+import contextlib
 import inspect
 import traceback
 from collections.abc import Callable
@@ -112,12 +113,9 @@ async def _close(
         or websocket.application_state is WebSocketState.RESPONSE
     ):
         return
-    try:
+    # The server noticed before us that the client left: then there is nothing to close.
+    with contextlib.suppress(WebSocketDisconnect, OSError):
         await close(code, reason)
-    except (RuntimeError, WebSocketDisconnect) as error:
-        # The server noticed before us that the client left: then there is nothing to close.
-        if "close" not in str(error) and not isinstance(error, WebSocketDisconnect):
-            raise
 
 
 def _is_wrong_kind(error: Exception) -> bool:
