@@ -10,7 +10,8 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [list(head), *map(list, rows)]
     if any(len(line) != len(head) for line in lines):
         raise ValueError(f"Each row of the table needs {len(head)} cells.")
-    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    # The rule of a column of figures is at least a dash and a colon.
+    widths = [max(2, *(len(line[column]) for line in lines)) for column in range(len(head))]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
     return "\n".join(_row(line, widths) for line in (lines[0], rule, *lines[1:]))
 

@@ -6,6 +6,9 @@ from pydantic import BaseModel, Field
 
 CONCURRENCY = 64
 SLEEP_SECONDS = 0.010
+OTHER_ROUTES = 50
+MAX_BATCH = 16
+MAX_WAIT = 0.005
 TOKENS = [f"token {number}" for number in range(200)]
 
 
@@ -22,10 +25,6 @@ class Answer(BaseModel):
 
 class Number(BaseModel):
     x: float
-
-
-class Double(BaseModel):
-    y: float
 
 
 def answer(prompt: str) -> Answer:
