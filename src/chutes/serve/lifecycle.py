@@ -211,7 +211,9 @@ class Lifecycle:
 def _name(task: asyncio.Task[Any]) -> str:
     """The name that its author gave, else that of its coroutine function."""
     given = task.get_name()
-    return given if not given.startswith("Task-") else getattr(task.get_coro(), "__name__", given)
+    # Python 3.13 names a task of a task factory "None" where its author gives no name.
+    unnamed = given == "None" or given.startswith("Task-")
+    return getattr(task.get_coro(), "__name__", given) if unnamed else given
 
 
 def _nothing() -> None:
