@@ -43,6 +43,10 @@ class FakeTimer:
         heapq.heappush(self._due, (self.time + delay, next(self._order), callback, handle))
         return handle
 
+    def pass_by(self, seconds: float) -> None:
+        """Let time pass in which nothing can happen, as while a loop is blocked."""
+        self.time += seconds
+
     def run(self, until: Callable[[], bool]) -> None:
         """Let time pass until `until()` is true, or nothing is left to happen."""
         while self._due and not until():

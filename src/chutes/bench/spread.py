@@ -74,7 +74,7 @@ def bars_of(samples: Iterable[float], most: int = 10) -> tuple[Bar, ...]:
     if high <= low:
         return (Bar(upto=high, count=len(ordered)),)
     steps = [number / most for number in range(1, most)]
-    if low > 0 and high / low > _WIDE:
+    if low > 0 and _WIDE < high / low < math.inf:
         bounds = [low * (high / low) ** step for step in steps]
     else:
         bounds = [low + (high - low) * step for step in steps]

@@ -38,6 +38,7 @@ class Wire(asyncio.Protocol):
         self._headers: dict[bytes, bytes]
         self._status: int
         self._size: int
+        self._size_before: int
         self._chunks: int
         self._first: float
         self._events: EventCounter | None
@@ -145,7 +146,9 @@ class Wire(asyncio.Protocol):
 
     def on_chunk_complete(self) -> None:
         """See httptools."""
-        if self._events is None and self._streamed:
+        # The parser calls the end of the body a chunk too: one of no bytes.
+        if self._events is None and self._streamed and self._size > self._size_before:
+            self._size_before = self._size
             self._chunks += 1
 
     def on_message_complete(self) -> None:
@@ -180,7 +183,7 @@ class Wire(asyncio.Protocol):
 
     def _clear(self) -> None:
         self._headers = {}
-        self._status = self._size = self._chunks = 0
+        self._status = self._size = self._size_before = self._chunks = 0
         self._first = 0.0
         self._has_length = self._streamed = self._complete = self._keeps_alive = False
         self._events = self._kept = None
