@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from chutes.chute import Batch
 from chutes.serve.admission import Admission
 from chutes.serve.metrics import Meters
 from chutes.testing import AsyncTestClient, TestClient, async_wait_until
@@ -222,6 +223,7 @@ async def test_running_waiting_refused_and_cancelled_calls_are_counted():
         await until(client, "chutes_running", 1)
         second = asyncio.create_task(client.post("/wait"))
         await until(client, "chutes_waiting", 1)
+        assert of(await current(client), "chutes_in_flight", "wait") == 2
         assert (await client.post("/wait")).status_code == 503
         second.cancel()
         await until(client, "chutes_waiting", 0)
@@ -229,6 +231,9 @@ async def test_running_waiting_refused_and_cancelled_calls_are_counted():
         await first
         found = await current(client)
     assert (found["chutes_running", ()], found["chutes_waiting", ()]) == (0, 0)
+    assert of(found, "chutes_in_flight", "wait") == 0
+    # One found a slot, one waited and left.
+    assert of(found, "chutes_queue_seconds_count", "wait") == 1
     assert of(found, "chutes_refused_total", "wait", reason="queue_full") == 1
     assert of(found, "chutes_refused_total", "wait", reason="deadline") == 0
     assert of(found, "chutes_cancelled_total", "wait") == 1
@@ -259,8 +264,41 @@ async def test_a_stream_counts_with_its_whole_duration_and_when_it_is_cancelled(
         await async_wait_until(lambda: cancelled.cancelled)
         found = samples((await client.get("/metrics")).text)
     assert requests(found, "stream", 200) == 1
+    assert of(found, "chutes_chunks_total", "stream") == 3
+    assert of(found, "chutes_first_chunk_seconds_count", "stream") == 1
+    assert of(found, "chutes_first_chunk_seconds_sum", "stream") < of(
+        found, "chutes_request_seconds_sum", "stream"
+    )
+    assert of(found, "chutes_in_flight", "stream") == of(found, "chutes_in_flight", "endless") == 0
     assert of(found, "chutes_request_seconds_sum", "stream") >= 0.03
     assert of(found, "chutes_cancelled_total", "endless") == 1
+
+
+@pytest.mark.parametrize("way", ["on", "off"])
+def test_nothing_stays_in_flight_whatever_comes_of_a_request(chute, monkeypatch, way):
+    monkeypatch.setenv("CHUTES_FAST_PATH", way)
+
+    @chute.cord("/batched", batch=Batch(max_size=4))
+    async def batched(self, value: list[int]) -> list[int]:
+        if -1 in value:
+            raise ValueError("negative")
+        return value
+
+    with TestClient(chute) as client:
+        for path in ("/run", "/batched"):
+            for value in (1, -1, "x"):
+                client.post(path, json={"value": value})
+            client.post(path, content=b"{")
+            client.get(path)
+        found = read(client)
+    for cord in ("run", "batched"):
+        assert of(found, "chutes_request_seconds_count", cord) == 4
+        assert of(found, "chutes_in_flight", cord) == 0
+    assert (
+        of(found, "chutes_batch_size_count", "batched") == of(found, "chutes_batch_size_sum", "batched") == 2
+    )
+    assert of(found, "chutes_queue_seconds_count", "batched") == 2
+    assert of(found, "chutes_batch_waiting", "batched") == 0
 
 
 def test_one_function_under_two_verbs_or_paths_is_one_series(chute):

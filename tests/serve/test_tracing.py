@@ -259,6 +259,27 @@ async def test_a_refused_call_has_a_span_with_its_cord():
     assert refused.attributes["chutes.cord"] == "wait"
 
 
+@pytest.mark.skipif(not hasattr(FastAPI(), "_native_telemetry"), reason="this FastAPI reports nothing itself")
+def test_where_fastapis_own_telemetry_makes_the_span_it_has_the_cord_and_the_id_too():
+    spans = Spans(new_chute())
+    chute = new_chute(telemetry={"tracer_provider": spans.provider, "operation_spans": False})
+
+    @chute.cord("/run")
+    async def run(self, value: int = 0) -> dict:
+        if value < 0:
+            raise ValueError("secret of the model")
+        return current_ids()
+
+    with TestClient(chute) as client:
+        ids = client.post("/run", json={}, headers={**TRACEPARENT, "x-request-id": "abc"}).json()
+        client.post("/run", json={"value": -1})
+        good, bad = spans.ended(2)
+    assert ids["trace"] == trace_of(good) == TRACE
+    assert good.name == "POST /run"
+    assert (good.attributes["chutes.cord"], good.attributes["chutes.request_id"]) == ("run", "abc")
+    assert bad.status.status_code is StatusCode.ERROR
+
+
 async def test_both_ways_answer_as_they_do_without_traces_and_make_the_same_spans():
     seen = {}
 

@@ -28,6 +28,7 @@ from chutes.serve.disconnects import Disconnects
 from chutes.serve.exchange import exchange_of
 from chutes.serve.fast import FastCord, fast_cord
 from chutes.serve.operations import describe, stream_content, stream_type
+from chutes.serve.spans import label_span
 
 if TYPE_CHECKING:
     from chutes.serve.app import ServedChute
@@ -131,14 +132,20 @@ def _admitting(own: ASGIApp, call: CordCall) -> ASGIApp:
         exchange.meter = meter
         exchange.disconnects = Disconnects(receive)
         if not checked:
-            # On its way here from the short one it was let in already.
+            # On its way here from the short one it was let in, and counted, already.
             _refuse_when_full(call)
+            meter.in_flight += 1
+        if scope.get("fastapi.telemetry") is not None:
+            # The span is FastAPI's, which knows neither.
+            label_span(chutes_cord=call.cord.name, chutes_request_id=exchange.request_id)
         try:
             await own(scope, exchange.disconnects.receive, send)
         except QueueFull as full:
             count_refusal(meter, full)
             raise HTTPException(full.status, full.detail, full.headers) from None
         finally:
+            if not checked:
+                meter.in_flight -= 1
             if exchange.place is not None:
                 exchange.place.leave()
 

@@ -83,6 +83,7 @@ class FastCord:
         """Answer a request, or hand it over to the long way."""
         exchange, reader = exchange_of(scope), self._reader
         exchange.meter = self._meter
+        self._meter.in_flight += 1
         seen: list[Message] = []
         error: Exception | None = None
         try:
@@ -107,6 +108,7 @@ class FastCord:
         finally:
             # The error's traceback leads here: the two would keep each other until the next collection.
             del error
+            self._meter.in_flight -= 1
             if exchange.place is not None:
                 exchange.place.leave()
 

@@ -56,7 +56,7 @@ class CordMeter:
         cancelled: calls given up because their client left.
         timeouts: calls that were answered at their deadline.
         overrunning: synchronous calls past their deadline that still hold a slot, now.
-        in_flight: requests that have arrived and whose answer has not ended, now.
+        in_flight: requests that have reached the cord and whose answer has not ended, now.
         at_once: calls that found a free slot, and so waited for none.
         chunks: parts of streams that were sent.
         waiting: how many items wait for a batch now; None for a cord that is not batched.
