@@ -6,7 +6,7 @@ import pytest
 from fastapi import FastAPI
 
 from chutes.chute import Chute, NodeSelector
-from chutes.chute.config import FASTAPI_OPTIONS, ChuteConfig
+from chutes.chute.config import FASTAPI_OPTIONS, ChuteConfig, check_installed
 from chutes.errors import DefinitionError
 from chutes.image import Image
 from support.serving import new_chute
@@ -32,6 +32,22 @@ def test_no_option_of_fastapi_is_hidden_by_one_of_ours_unnoticed():
     own = {entry.name for entry in dataclasses.fields(ChuteConfig)}
     assert not own & FASTAPI_OPTIONS
     assert own & set(inspect.signature(FastAPI).parameters) <= {"max_body_size"}
+
+
+def test_an_option_of_a_newer_fastapi_than_the_installed_one_is_refused_with_what_to_do():
+    check_installed(["title"], {"title"}, "0.136.0")
+    with pytest.raises(
+        DefinitionError, match=r"FastAPI 0\.136\.0, which .* takes no 'telemetry'.*--upgrade fastapi"
+    ):
+        check_installed(["title", "telemetry"], {"title"}, "0.136.0")
+
+
+@pytest.mark.parametrize("option", sorted(FASTAPI_OPTIONS))
+def test_every_option_is_taken_or_refused_by_the_installed_fastapi(option):
+    chute = new_chute(**{option: getattr(FastAPI, option, None)})
+    if option not in inspect.signature(FastAPI).parameters:
+        with pytest.raises(DefinitionError, match=f"takes no '{option}'"):
+            chute.app  # noqa: B018 - it is made on first use
 
 
 def test_every_constructor_value_can_be_read():

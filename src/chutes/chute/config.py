@@ -2,7 +2,7 @@
 
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from chutes.chute.node_selector import NodeSelector
     from chutes.image import Image
 
-__all__ = ["DISCONNECT_POLICIES", "FASTAPI_OPTIONS", "ChuteConfig", "DisconnectPolicy"]
+__all__ = ["DISCONNECT_POLICIES", "FASTAPI_OPTIONS", "ChuteConfig", "DisconnectPolicy", "check_installed"]
 
 DisconnectPolicy = Literal["cancel", "finish"]
 DISCONNECT_POLICIES: tuple[DisconnectPolicy, ...] = ("cancel", "finish")
@@ -211,3 +211,16 @@ def _check_options(options: Mapping[str, Any]) -> None:
     for option in options:
         if option not in FASTAPI_OPTIONS:
             raise DefinitionError(f"Neither Chute nor FastAPI takes {option!r}.{did_you_mean(option, known)}")
+
+
+def check_installed(options: Iterable[str], known: Collection[str], version: str) -> None:
+    """Raise `DefinitionError` for an option that is not in `known`, what the installed FastAPI takes.
+
+    FastAPI itself passes over keyword arguments that it does not know.
+    """
+    for option in options:
+        if option not in known:
+            raise DefinitionError(
+                f"FastAPI {version}, which is installed here, takes no {option!r}. "
+                f"Leave it out, or install a newer one: pip install --upgrade fastapi."
+            )

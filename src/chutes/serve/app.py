@@ -1,11 +1,13 @@
 """A chute → its FastAPI application and everything that runs around it."""
 
+import inspect
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from http import HTTPStatus
 from typing import Any
 
+import fastapi
 from fastapi import FastAPI
 from fastapi.encoders import jsonable_encoder
 from fastapi.exception_handlers import request_validation_exception_handler
@@ -18,6 +20,7 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chutes.chute.chute import Chute, definition_of
+from chutes.chute.config import check_installed
 from chutes.chute.cord import Cord
 from chutes.chute.websocket import Socket
 from chutes.serve.admission import Admission
@@ -237,6 +240,7 @@ def create_app(chute: Chute) -> FastAPI:
 
 def _fastapi_options(chute: Chute) -> dict[str, Any]:
     config = chute.config
+    check_installed(config.fastapi_options, inspect.signature(FastAPI).parameters, fastapi.__version__)
     options: dict[str, Any] = {"title": config.name}
     if config.tagline:
         options["summary"] = config.tagline
