@@ -4,12 +4,16 @@ import os
 import signal
 
 import pytest
+from hypothesis import settings
 
 from chutes import Chute
 
 
 def pytest_configure() -> None:
     """Signals mean what they mean in a terminal: a shell's background job, or `nohup`, has some of them ignored."""
+    # How long an example takes says how busy the machine is.
+    settings.register_profile("any machine", deadline=None)
+    settings.load_profile("any machine")
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 

@@ -7,7 +7,7 @@ import pytest
 from fastapi import Depends, Header, HTTPException, Query, Request
 from pydantic import BaseModel, Field
 
-from chutes.chute import Batch
+from chutes.chute import Batch, Chute
 from chutes.errors import DefinitionError
 from chutes.testing import AsyncTestClient
 from support.serving import new_chute, serving
@@ -141,6 +141,14 @@ def test_what_fastapi_injects_comes_as_lists_too():
         answer = client.get("/ask", params={"text": "abc", "count": 2}, headers={"name": "ann"})
         assert answer.json() == ["/ask", "abc", "ANN", 2]
         assert client.get("/ask", params={"text": "abcd"}, headers={"name": "ann"}).status_code == 422
+
+
+def test_the_chute_may_have_a_hint_and_what_is_left_over_is_ignored():
+    def run(self: Chute, text: list[str], *args: int, **kwargs: str) -> list[str]:
+        return [f"{one} {args} {kwargs}" for one in text]
+
+    with serving(run, batch=Batch()) as client:
+        assert client.post("/run", json={"text": "a", "more": 1}).json() == "a () {}"
 
 
 def test_positional_parameters_are_lists_too():

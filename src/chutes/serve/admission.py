@@ -108,6 +108,18 @@ class Admission:
         self.admitted += 1
         return Place(self)
 
+    def begin(self) -> "Place | None":
+        """A place with a slot; None when there is no slot, or others wait for it."""
+        since = self.acquire_at_once()
+        if since is None:
+            return None
+        self.admitted += 1
+        place = Place(self)
+        place.since = since
+        self._active.add(place)
+        current_place.set(place)
+        return place
+
     def expected_wait(self) -> float:
         """Seconds until a call that came now would get a slot, were there room for it in the queue."""
         if self.running < self.concurrency and not self.waiting:
@@ -183,7 +195,10 @@ class Admission:
         self._active.discard(place)
         if place.measured:
             self._pace.note(self._clock() - place.since)
-        self._pass_on()
+        if self._waiting:
+            self._pass_on()
+        else:
+            self.running -= 1
 
     def measure(self, seconds: float) -> None:
         """Note for how long something held a slot."""

@@ -3,9 +3,10 @@
 import inspect
 import io
 import json
-from collections.abc import Callable, Collection, Coroutine, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
+from types import CoroutineType
 from typing import Any, TypeVar
 
 from fastapi.utils import is_body_allowed_for_status_code
@@ -22,6 +23,7 @@ T = TypeVar("T")
 _IMAGE_FORMATS = {"image/jpeg": "JPEG", "image/jpg": "JPEG", "image/x-icon": "ICO", "image/svg+xml": None}
 
 _SHOWN = 200
+_MISFITS = (ValidationError, PydanticSerializationError, ValueError, TypeError, RecursionError)
 
 
 class AnswerError(ChutesError):
@@ -87,6 +89,28 @@ class Answers:
         value = self._checked(schema, result)
         return self._encoded(lambda checked: _schema_json(schema, checked), value)
 
+    def json_encoder(self) -> Callable[[Any], bytes]:
+        """`json_body` for results that need no second thought; any other goes through that, which says what is wrong."""
+        careful, schema = self.json_body, self.schema
+        if schema is None:
+
+            def encode(result: Any) -> bytes:
+                try:
+                    return to_json(result, by_alias=True, inf_nan_mode="null", fallback=_as_plain)
+                except _MISFITS:
+                    return careful(result)
+
+            return encode
+        validate, dump = schema.validator.validate_python, schema.serializer.to_json
+
+        def check_and_encode(result: Any) -> bytes:
+            try:
+                return dump(validate(result, from_attributes=True), by_alias=True, fallback=_as_plain)
+            except _MISFITS:
+                return careful(result)
+
+        return check_and_encode
+
     def _checked(self, schema: TypeAdapter[Any], result: Any) -> Any:
         try:
             return schema.validator.validate_python(result, from_attributes=True)
@@ -135,7 +159,7 @@ class Answers:
     def _encoded(self, encode: Callable[[Any], T], result: Any) -> T:
         try:
             return encode(result)
-        except (PydanticSerializationError, ValueError, TypeError, RecursionError) as error:
+        except _MISFITS as error:
             if inspect.iscoroutine(result):
                 raise AnswerError(_unawaited(self.owner, result)) from None
             raise AnswerError(
@@ -202,7 +226,7 @@ def _as_plain(value: Any) -> Any:
     raise TypeError(f"no rule for {type(value).__module__}.{type(value).__qualname__}")
 
 
-def _unawaited(owner: str, coroutine: Coroutine[Any, Any, Any]) -> str:
+def _unawaited(owner: str, coroutine: "CoroutineType[Any, Any, Any]") -> str:
     # Closed, it does not warn of the same once more, under the id of another request.
     coroutine.close()
     return (

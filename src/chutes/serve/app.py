@@ -137,7 +137,7 @@ class ServedChute:
         if stack is not self.app.middleware_stack:
             stack = self.app.middleware_stack
             observed = self.app.root_path or (self.tracing is None and _has_telemetry(self.app))
-            front = self._gate if stack is self.bare_stack and not observed else self.app
+            front = self._gate.answer if stack is self.bare_stack and not observed else self.app
             self._front = stack, front
         return front
 

@@ -66,12 +66,23 @@ def fast_cord(route: "CordRoute", call: CordCall) -> "FastCord | None":
 class FastCord:
     """The good requests of one cord."""
 
-    __slots__ = ("_at_once", "_call", "_encode", "_meter", "_plain", "_queue", "_reader", "_timeout")
+    __slots__ = (
+        "_admission",
+        "_at_once",
+        "_call",
+        "_encode",
+        "_meter",
+        "_plain",
+        "_queue",
+        "_reader",
+        "_timeout",
+    )
 
     def __init__(self, call: CordCall, reader: Reader) -> None:
         self._call = call
         self._reader = reader
         self._queue = call.queue
+        self._admission = call.served.admission
         self._meter = call.meter
         self._timeout = call.cord.timeout
         # Nothing can end such a call before its time: where a slot is free, it is simply made.
@@ -79,7 +90,7 @@ class FastCord:
         self._encode = _encoder(call)
         self._plain = set(_DATA)
 
-    async def __call__(self, long_way: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    async def answer(self, long_way: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or hand it over to the long way."""
         exchange, reader = exchange_of(scope), self._reader
         exchange.meter = self._meter
@@ -115,11 +126,12 @@ class FastCord:
     async def _perform(
         self, exchange: Exchange, given: Any, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        place = exchange.place = self._queue.enter(self._timeout)
-        if self._at_once and place is not None and place.start_at_once():
+        place = exchange.place = self._admission.begin() if self._at_once else None
+        if place is not None:
             self._meter.at_once += 1
             result = await self._reader.run(given)
         else:
+            place = exchange.place = self._queue.enter(self._timeout)
             run = partial(self._reader.run, given)
             result = await self._call.result(exchange, exchange.watch(receive), run)
         if type(result) not in self._plain and not self._is_plain(result):
@@ -231,7 +243,7 @@ def _encoder(call: CordCall) -> Callable[[Any], tuple[int, Headers, bytes]]:
     """Status, headers and body of a plain result."""
     answers = call.answers
     if answers.content_type == "application/json" and answers.status_code == HTTPStatus.OK:
-        encode = answers.json_body
+        encode = answers.json_encoder()
 
         def as_json(result: Any) -> tuple[int, Headers, bytes]:
             body = encode(result)

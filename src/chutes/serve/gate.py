@@ -19,6 +19,8 @@ _PATH_ROUTES = frozenset(kind.matches for kind in (Route, APIRoute, Mount, WebSo
 class Gate:
     """An ASGI application that answers common cords itself and leaves the rest to `app`.
 
+    Whoever calls it for every request calls `answer`: Python takes longer to call an object than a method.
+
     Args:
         app: the rest of the stack.
         routes: the application's routes, which may change while requests are served.
@@ -37,6 +39,10 @@ class Gate:
         self._known: list[BaseRoute] = []
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Answer, or hand over, as a layer of Starlette's middleware stack."""
+        return self.answer(scope, receive, send)
+
+    def answer(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Answer, or hand over."""
         if scope["type"] != "http" or has_left(scope) or scope.get("fastapi.telemetry") is not None:
             return self._app(scope, receive, send)
@@ -47,10 +53,12 @@ class Gate:
         route = self._table.get((scope["method"], path))
         if route is None or route.fast is None:
             return self._app(scope, receive, send)
-        scope.setdefault("router", self._router)
+        if "router" not in scope:
+            scope["router"] = self._router
         scope["app"], scope["route"], scope["endpoint"] = self._application, route, route.endpoint
-        scope["path_params"] = dict(scope.get("path_params") or ())
-        return route.fast(self._app, scope, receive, send)
+        outer = scope.get("path_params")
+        scope["path_params"] = dict(outer) if outer else {}
+        return route.fast.answer(self._app, scope, receive, send)
 
 
 def _table(routes: Iterable[BaseRoute]) -> dict[tuple[str, str], CordRoute]:

@@ -27,7 +27,12 @@ def cord_hints(cord: Cord) -> dict[str, Any]:
     if cord.batch is None:
         return hints
     items: dict[str, Any] = {}
+    variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    chute, *parameters = inspect.signature(cord.function).parameters.values()
+    unlisted = {chute.name, *(one.name for one in parameters if one.kind in variadic)}
     for name, hint in hints.items():
+        if name in unlisted:
+            continue
         item = _item(hint)
         if item is not _NO_LIST:
             items[name] = item

@@ -12,7 +12,6 @@ import uuid
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 from urllib.parse import parse_qsl
@@ -221,11 +220,12 @@ class _QueryField:
 
 
 def _validator(field: Any) -> Validate | None:
-    """Validates as FastAPI's own field does; None when this FastAPI keeps its validator elsewhere."""
+    """Validates as FastAPI's own field does; None when this FastAPI keeps its validator elsewhere.
+
+    FastAPI's takes attributes for fields, too. What comes from JSON or a query has none.
+    """
     adapter = getattr(field, "_type_adapter", None)
-    if adapter is None:
-        return None
-    return partial(adapter.validator.validate_python, from_attributes=True)
+    return None if adapter is None else adapter.validator.validate_python
 
 
 def _is_several(annotation: Any) -> bool:
