@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.machinery import BuiltinImporter, ModuleSpec, PathFinder
 from pathlib import Path
 
 from chutes.errors import LoadError
@@ -134,7 +134,9 @@ def _find_spec(module: str, folders: Iterable[str]) -> ModuleSpec | None:
     """What Python would import as `module`; unlike `importlib.util.find_spec`, its packages are not run."""
     top, *parts = module.split(".")
     search = list(folders)
-    spec = next(filter(None, (finder.find_spec(top, search) for finder in sys.meta_path)), None)
+    # The first Pythons 3.11 find a built-in module only where no folders are given.
+    built_in = BuiltinImporter.find_spec(top)
+    spec = built_in or next(filter(None, (finder.find_spec(top, search) for finder in sys.meta_path)), None)
     for part in parts:
         if spec is None:
             return None
