@@ -4,6 +4,7 @@ Each function here is a generator: it yields the steps that need the network or 
 runs it sends back what came of each.
 """
 
+import sys
 import uuid
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
@@ -152,8 +153,7 @@ class Exchange:
     def _request(self, call: Call, path: str, method: str, *, whole: bool) -> Steps[httpx2.Response]:
         with ExitStack() as files:
             parts = request_parts(call, path, method, files)
-            identity = {"X-Request-ID": uuid.uuid4().hex}
-            headers = httpx2.Headers({**identity, **parts.pop("headers", {})})
+            headers = httpx2.Headers({**_identity(), **parts.pop("headers", {})})
             headers.update(dict(call.headers))
             request = self._build(method, headers=headers, **parts)
             return (yield from self._attempts(request, self._policy, whole=whole))
@@ -202,3 +202,14 @@ class Exchange:
         else:
             return None
         return policy.delay(attempt=attempt, elapsed=self._clock.monotonic() - start, asked=asked)
+
+
+def _identity() -> dict[str, str]:
+    """What the log of the chute will know the call by, and its traces where the caller makes some."""
+    headers = {"X-Request-ID": uuid.uuid4().hex}
+    # Where nobody has imported it, there is no trace to go on with.
+    if "opentelemetry.trace" in sys.modules:
+        from opentelemetry import propagate
+
+        propagate.inject(headers)
+    return headers
