@@ -1,5 +1,6 @@
 """What every request meets first: its id, the probes, the body limit, the last word on errors."""
 
+import asyncio
 import logging
 import re
 
@@ -127,14 +128,20 @@ def test_the_logged_traceback_begins_at_the_users_function(client, caplog):
     assert frames == [(__file__, "fail")]
 
 
-ERRORS = [ValueError("x"), KeyError(), RuntimeError("a" * 9000), StopIteration("x"), TimeoutError()]
+ERRORS = [
+    ValueError("x"),
+    KeyError(),
+    RuntimeError("a" * 9000),
+    StopIteration("x"),
+    TimeoutError(),
+    SystemExit(3),
+    asyncio.CancelledError(),
+]
 
 
-@pytest.mark.parametrize(
-    ("error", "synchronous"),
-    [*((error, True) for error in [*ERRORS, SystemExit(3)]), *((error, False) for error in ERRORS)],
-)
-def test_any_error_of_a_cord_is_500_and_the_next_request_is_served(chute, error, synchronous):
+@pytest.mark.parametrize("synchronous", [True, False])
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_any_error_of_a_cord_is_500_and_the_next_request_is_served(chute, error, synchronous, caplog):
     def fail(self):
         raise error
 
@@ -142,9 +149,10 @@ def test_any_error_of_a_cord_is_500_and_the_next_request_is_served(chute, error,
         raise error
 
     with serving(fail if synchronous else fail_later, chute=chute) as client:
-        assert client.post("/run").status_code == 500
-        assert client.post("/run").status_code == 500
+        assert client.post("/run").json()["detail"] == "Internal Server Error"
+        assert client.post("/run", headers={"X-Request-ID": "r-2"}).headers["x-request-id"] == "r-2"
         assert client.get("/readyz").status_code == 200
+    assert caplog.text.count("POST /run failed: ") == 2
 
 
 def test_http_exceptions_are_answers_and_not_logged_as_errors(chute, caplog):

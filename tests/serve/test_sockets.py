@@ -237,10 +237,13 @@ def test_a_client_that_leaves_is_a_usual_end(caplog):
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
-def test_an_error_closes_with_1011_and_is_logged_once_with_the_users_frames(caplog):
+@pytest.mark.parametrize(
+    "error", [ValueError("secret"), SystemExit("secret"), asyncio.CancelledError("secret")]
+)
+def test_an_error_closes_with_1011_and_is_logged_once_with_the_users_frames(error, caplog):
     async def failing(self, websocket):
         await websocket.accept()
-        raise ValueError("secret")
+        raise error
 
     with with_socket(failing) as client:
         with client.websocket_connect("/talk") as session:
@@ -248,7 +251,7 @@ def test_an_error_closes_with_1011_and_is_logged_once_with_the_users_frames(capl
         with client.websocket_connect("/talk") as session:
             assert closed_by(session) == 1011
     errors = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
-    assert errors == ["The websocket /talk failed: ValueError: secret"] * 2
+    assert errors == [f"The websocket /talk failed: {type(error).__name__}: secret"] * 2
 
 
 def test_an_error_before_the_accept_refuses(caplog):

@@ -19,7 +19,7 @@ from chutes.serve.answers import encode_json
 from chutes.serve.auth import KeyRing
 from chutes.serve.body import limited
 from chutes.serve.exchange import Exchange, shown_path
-from chutes.serve.failures import log_failure, wants_errors
+from chutes.serve.failures import cancelled_from_outside, log_failure, wants_errors
 from chutes.serve.lifecycle import State
 from chutes.serve.logs import current_request_id
 from chutes.serve.streaming import StreamAborted
@@ -88,21 +88,30 @@ class Entry:
         except StreamAborted:
             raise
         except asyncio.CancelledError as error:
-            self._cut_off(scope, error)
-            if exchange.status:
-                raise StreamAborted from error
-            text = "The chute stopped before this call was done."
-            await _send_error(tracked, RequestError(text), exchange.request_id)
+            await self._cancelled(scope, exchange, tracked, error)
         except ClientDisconnect:
             # It left in the middle of its body: there is nobody to answer.
             return
-        except Exception as error:  # noqa: BLE001 - the edge of the request: nothing may escape unlogged
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the edge of the request: nothing may escape unlogged
             await self._failed(scope, exchange, tracked, error)
         finally:
             self._count(scope, exchange)
             current_request_id.reset(token)
 
-    async def _failed(self, scope: Scope, exchange: Exchange, send: Send, error: Exception) -> None:
+    async def _cancelled(
+        self, scope: Scope, exchange: Exchange, send: Send, error: asyncio.CancelledError
+    ) -> None:
+        """Answer a call that the end of the grace period cuts off, or whose own code was at fault."""
+        if not cancelled_from_outside(error):
+            await self._failed(scope, exchange, send, error)
+            return
+        self._cut_off(scope, error)
+        if exchange.status:
+            raise StreamAborted from error
+        text = "The chute stopped before this call was done."
+        await _send_error(send, RequestError(text), exchange.request_id)
+
+    async def _failed(self, scope: Scope, exchange: Exchange, send: Send, error: BaseException) -> None:
         """Log what escaped from the application, and see that the client learns of it."""
         self._log(scope, error)
         if not exchange.status:
@@ -138,7 +147,7 @@ class Entry:
         except asyncio.CancelledError as error:
             self._cut_off(scope, error)
             raise StreamAborted from error
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             self._log(scope, error)
             if wants_errors(scope):
                 raise
@@ -204,7 +213,7 @@ class Entry:
             raise error
         self._served.logger.warning("%s was cut off: it outlasted shutdown_grace.", shown_path(scope))
 
-    def _log(self, scope: Scope, error: Exception) -> None:
+    def _log(self, scope: Scope, error: BaseException) -> None:
         if isinstance(error, HTTPException):
             # An answer, though it was raised in middleware.
             return

@@ -1,5 +1,6 @@
 """How an exception of the user's code is logged."""
 
+import asyncio
 import logging
 from pathlib import Path
 from types import TracebackType
@@ -8,7 +9,7 @@ from starlette.types import Scope
 
 from chutes.serve.spans import record_error
 
-__all__ = ["log_failure", "wants_errors"]
+__all__ = ["cancelled_from_outside", "log_failure", "wants_errors"]
 
 _OURS = str(Path(__file__).parent)
 
@@ -21,6 +22,12 @@ def log_failure(logger: logging.Logger, what: str, error: BaseException) -> None
     record_error(error)
     summary = f"{what}: {type(error).__name__}: {error}" if str(error) else f"{what}: {type(error).__name__}"
     logger.error("%s", summary, exc_info=(type(error), error, _below_ours(error.__traceback__)))
+
+
+def cancelled_from_outside(error: BaseException) -> bool:
+    """Whether the server cancels the call; code that awaits a task which was cancelled raises the same by itself."""
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling() > 0)
 
 
 def wants_errors(scope: Scope) -> bool:

@@ -1,5 +1,6 @@
 """One socket → one websocket route."""
 
+import asyncio
 import contextlib
 import inspect
 import traceback
@@ -15,7 +16,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from chutes.chute.websocket import Socket
 from chutes.errors import DefinitionError
 from chutes.serve.exchange import shown_path
-from chutes.serve.failures import log_failure, wants_errors
+from chutes.serve.failures import cancelled_from_outside, log_failure, wants_errors
 from chutes.serve.hints import read_hints
 
 if TYPE_CHECKING:
@@ -86,7 +87,9 @@ async def _run(
         return
     except (HTTPException, WebSocketException):
         raise
-    except Exception as error:
+    except (Exception, SystemExit, asyncio.CancelledError) as error:
+        if cancelled_from_outside(error):
+            raise
         if _is_wrong_kind(error):
             served.logger.info(
                 "The client of websocket %s sent a frame of the wrong kind.", shown_path(websocket.scope)
@@ -118,18 +121,18 @@ async def _close(
         await close(code, reason)
 
 
-def _is_wrong_kind(error: Exception) -> bool:
+def _is_wrong_kind(error: BaseException) -> bool:
     """Whether Starlette looked for text in a binary frame, or for bytes in a text frame."""
     return isinstance(error, KeyError) and error.args in (("text",), ("bytes",)) and _is_of_starlette(error)
 
 
-def _sent_too_early(websocket: WebSocket, error: Exception) -> bool:
+def _sent_too_early(websocket: WebSocket, error: BaseException) -> bool:
     """Whether Starlette refused to send because the function has not accepted the connection."""
     waits = websocket.application_state is WebSocketState.CONNECTING
     return waits and isinstance(error, RuntimeError) and _is_of_starlette(error)
 
 
-def _is_of_starlette(error: Exception) -> bool:
+def _is_of_starlette(error: BaseException) -> bool:
     """Whether Starlette's websocket raised it."""
     frames = traceback.extract_tb(error.__traceback__)
     return bool(frames) and frames[-1].filename == starlette.websockets.__file__
