@@ -207,12 +207,12 @@ def test_known_delays_have_the_right_percentiles(shell):
 
     assert code == 0, err
     latency = json.loads(out)["runs"][0]["latency"]
-    # Timers may be early by a millisecond, and a busy machine late by any time.
+    # Timers may be early by a millisecond or two, and a busy machine late by any time.
     assert latency["count"] == 100
     assert latency["min"] >= 0.028
     assert latency["p95"] >= 0.298
     assert latency["p50"] < latency["p95"]
-    assert json.loads(out)["runs"][0]["per_second"] <= 4 / 0.055
+    assert json.loads(out)["runs"][0]["per_second"] <= 4 / 0.04
 
 
 def test_ctrl_c_shows_what_was_measured(served):

@@ -4,7 +4,7 @@ import itertools
 
 from chutes.bench.fake import FakeChute, FakeTimer
 from chutes.bench.line import WireRequest
-from chutes.bench.load import load_for
+from chutes.bench.load import Means, load_for
 from chutes.bench.tally import Tally
 
 REQUEST = WireRequest(data=b"GET / HTTP/1.1\r\n\r\n")
@@ -19,14 +19,15 @@ class Driven:
         self.tally = Tally()
         self.ends = 0
         began = self.timer.now()
-        load = load_for(
-            plan,
+        means = Means(
+            plan=plan,
             lines=[self.chute.line() for _ in range(plan.clients)],
             requests=itertools.cycle(requests),
             timer=self.timer,
             tally=self.tally,
             on_end=self.end,
         )
+        load = load_for(means)
         load.start()
         if stop_after is not None:
             self.timer.call_later(stop_after, load.stop)

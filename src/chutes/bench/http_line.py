@@ -93,6 +93,9 @@ class HttpLine:
         except OSError as exc:
             self._failed("no connection", str(exc))
             return
+        if not wire.usable:
+            self._failed("no answer", "the connection was closed as soon as it was made")
+            return
         done = self._done
         self._wire, self._connecting, self._done = wire, None, None
         if done is not None:

@@ -1,7 +1,8 @@
 """Sending requests: in a closed loop of clients, or in an open one at a rate."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
@@ -9,12 +10,33 @@ from chutes.bench.line import Answer, Line, Timer, WireRequest
 from chutes.bench.plan import Plan, gaps
 from chutes.bench.tally import Tally
 
-__all__ = ["ClosedLoop", "Load", "OpenLoop", "load_for"]
+__all__ = ["ClosedLoop", "Load", "Means", "OpenLoop", "load_for"]
 
 # A client that was refused, or found no connection, would otherwise do nothing but ask again.
 _PAUSE = 0.1
 _SWEEP = 1.0
 _REFUSALS = frozenset({429, 503})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """What a load is made of.
+
+    Attributes:
+        plan: how it goes.
+        lines: a connection for each client of the plan.
+        requests: those to send, without end.
+        timer: the time to go by.
+        tally: what is counted.
+        on_end: called once, when all that was begun has ended.
+    """
+
+    plan: Plan
+    lines: Sequence[Line]
+    requests: Iterator[WireRequest]
+    timer: Timer
+    tally: Tally
+    on_end: Callable[[], object]
 
 
 class Load(Protocol):
@@ -33,52 +55,41 @@ class Load(Protocol):
 class _Run:
     """What both kinds of load share: which request is next, when the run is over, and what takes too long."""
 
-    def __init__(
-        self,
-        *,
-        plan: Plan,
-        lines: list[Line],
-        requests: Iterator[WireRequest],
-        timer: Timer,
-        tally: Tally,
-        on_end: Callable[[], object],
-    ) -> None:
-        self.plan = plan
-        self.timer = timer
-        self.tally = tally
-        self.requests = requests
-        self.lines = lines
-        self.left = float("inf") if plan.requests is None else plan.requests
-        self.until = float("inf")
+    def __init__(self, means: Means) -> None:
+        self.plan = means.plan
+        self.timer = means.timer
+        self.tally = means.tally
+        self._means = means
+        self._left = float("inf") if self.plan.requests is None else self.plan.requests
+        self._until = float("inf")
         self.is_over = False
-        self._on_end = on_end
 
     def begin(self) -> None:
         """Note the time, and look after requests that nothing comes for."""
         if self.plan.duration is not None:
-            self.until = self.timer.now() + self.plan.duration
+            self._until = self.timer.now() + self.plan.duration
         self._sweep_later()
 
     def take(self, now: float) -> WireRequest | None:
         """The next request; None when there is none to come."""
-        if self.is_over or self.left <= 0 or now >= self.until:
+        if self.is_over or self._left <= 0 or now >= self._until:
             return None
-        self.left -= 1
-        return next(self.requests)
+        self._left -= 1
+        return next(self._means.requests)
 
     def end(self) -> None:
         """Tell that all is done."""
         if not self.is_over:
             self.is_over = True
             self._sweeping.cancel()
-            self._on_end()
+            self._means.on_end()
 
     def _sweep_later(self) -> None:
         self._sweeping = self.timer.call_later(min(_SWEEP, self.plan.timeout / 4), self._sweep)
 
     def _sweep(self) -> None:
         before = self.timer.now() - self.plan.timeout
-        for line in self.lines:
+        for line in self._means.lines:
             line.expire(before)
         if not self.is_over:
             self._sweep_later()
@@ -87,18 +98,9 @@ class _Run:
 class ClosedLoop:
     """Clients that each send a request, wait for its answer, and send the next."""
 
-    def __init__(
-        self,
-        *,
-        plan: Plan,
-        lines: list[Line],
-        requests: Iterator[WireRequest],
-        timer: Timer,
-        tally: Tally,
-        on_end: Callable[[], object],
-    ) -> None:
-        self._run = _Run(plan=plan, lines=lines, requests=requests, timer=timer, tally=tally, on_end=on_end)
-        self._clients = [_Client(line, self._run, self._left) for line in lines[: plan.clients]]
+    def __init__(self, means: Means) -> None:
+        self._run = _Run(means)
+        self._clients = [_Client(line, self._run, self._left) for line in means.lines]
         self._active = len(self._clients)
 
     def start(self) -> None:
@@ -184,20 +186,11 @@ class OpenLoop:
     A request's time counts from when it came, so that one which had to wait for a connection does not look quick.
     """
 
-    def __init__(
-        self,
-        *,
-        plan: Plan,
-        lines: list[Line],
-        requests: Iterator[WireRequest],
-        timer: Timer,
-        tally: Tally,
-        on_end: Callable[[], object],
-    ) -> None:
-        self._run = _Run(plan=plan, lines=lines, requests=requests, timer=timer, tally=tally, on_end=on_end)
-        self._gaps = gaps(plan)
+    def __init__(self, means: Means) -> None:
+        self._run = _Run(means)
+        self._gaps = gaps(means.plan)
         # The line used last is used first, so that no more are opened than are needed.
-        self._free = lines[::-1]
+        self._free = list(reversed(means.lines))
         self._waiting: deque[tuple[float, WireRequest]] = deque()
         self._in_flight = 0
         self._arrives = 0.0
@@ -268,24 +261,6 @@ class OpenLoop:
             self._run.end()
 
 
-def load_for(
-    plan: Plan,
-    *,
-    lines: list[Line],
-    requests: Iterator[WireRequest],
-    timer: Timer,
-    tally: Tally,
-    on_end: Callable[[], object],
-) -> Load:
-    """The load that a plan asks for.
-
-    Args:
-        plan: the plan.
-        lines: as many as the plan has clients.
-        requests: those to send, without end.
-        timer: the time to go by.
-        tally: what is counted.
-        on_end: called once, when all that was begun has ended.
-    """
-    kind = ClosedLoop if plan.rate is None else OpenLoop
-    return kind(plan=plan, lines=lines, requests=requests, timer=timer, tally=tally, on_end=on_end)
+def load_for(means: Means) -> Load:
+    """The load that the plan asks for."""
+    return ClosedLoop(means) if means.plan.rate is None else OpenLoop(means)

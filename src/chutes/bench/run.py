@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from chutes.bench.http_line import Endpoint, HttpLine, LoopTimer
 from chutes.bench.line import Answer, Line, WireRequest
-from chutes.bench.load import load_for
+from chutes.bench.load import Means, load_for
 from chutes.bench.plan import Plan
 from chutes.bench.report import Report, report_of
 from chutes.bench.requests import Target
@@ -59,14 +59,15 @@ class _Run:
     async def load(self, plan: Plan, tally: Tally) -> float:
         """Load to the end of the plan, or until all is stopped; good answers a second."""
         ended = asyncio.Event()
-        load = load_for(
-            plan,
+        means = Means(
+            plan=plan,
             lines=self._lines[: plan.clients],
             requests=self._requests,
             timer=self._timer,
             tally=tally,
             on_end=ended.set,
         )
+        load = load_for(means)
         load.start()
         waits = [asyncio.create_task(event.wait()) for event in (ended, self._stop)]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
