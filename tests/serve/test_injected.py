@@ -182,6 +182,21 @@ def test_a_dependency_that_reads_the_body_leaves_the_others_by_name():
         assert client.post("/run", json={"prompt": "p", "tenant": "t"}).json() == ["p", "T", 1]
 
 
+def test_a_dependency_of_the_chute_that_reads_the_body_leaves_the_others_by_name():
+    seen = []
+
+    def tenant(tenant: Annotated[str, Body(embed=True)]):
+        seen.append(tenant)
+
+    async def run(self, prompt: str, count: int = 1):
+        return [prompt, count]
+
+    with serving(run, chute=new_chute(dependencies=[Depends(tenant)])) as client:
+        assert client.post("/run", json={"prompt": "p", "tenant": "t"}).json() == ["p", 1]
+        assert client.post("/run", json={"prompt": "p"}).json()["detail"][0]["loc"] == ["body", "tenant"]
+    assert seen == ["t"]
+
+
 def test_a_dependency_with_yield_ends_after_the_answer():
     events = []
 

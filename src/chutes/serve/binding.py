@@ -89,20 +89,26 @@ class Binding:
         return [named.pop(name) for name in self.positional], named
 
 
-def bind(cord: Cord, placeholders: frozenset[str]) -> Binding:
+def bind(cord: Cord, placeholders: frozenset[str], *, has_dependencies: bool = False) -> Binding:
     """Decide where each parameter of a cord comes from.
+
+    Args:
+        cord: whose parameters they are.
+        placeholders: the names in its path.
+        has_dependencies: dependencies of the whole chute run before it; they may read the body too.
 
     Raises:
         DefinitionError: a hint cannot be resolved, or no rule fits a parameter.
     """
-    return _Binder(cord, placeholders).bind()
+    return _Binder(cord, placeholders, has_dependencies).bind()
 
 
 class _Binder:
     """The state while one cord is bound."""
 
-    def __init__(self, cord: Cord, placeholders: frozenset[str]) -> None:
+    def __init__(self, cord: Cord, placeholders: frozenset[str], has_dependencies: bool) -> None:
         self.cord = cord
+        self.has_dependencies = has_dependencies or "dependencies" in cord.route_options
         self.placeholders = placeholders
         hints = cord_hints(cord)
         skipped = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
@@ -247,8 +253,7 @@ class _Binder:
     def _bind_names(self, wanted: list[inspect.Parameter]) -> None:
         # A body parameter that the user placed, here or in a dependency, makes FastAPI look each one up by name.
         mixed = any(isinstance(_marker(one), params.Body | params.Depends) for one in self.explicit)
-        mixed = mixed or "dependencies" in self.cord.route_options
-        if self.in_body and not self.in_form and not mixed:
+        if self.in_body and not self.in_form and not mixed and not self.has_dependencies:
             self._read_object(wanted)
             return
         whole = [one for one in wanted if is_whole(one.annotation)]

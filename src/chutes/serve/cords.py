@@ -82,7 +82,8 @@ def add_cord_route(served: "ServedChute", cord: Cord) -> None:
         (one for one in router.routes if isinstance(one, CordRoute) and one.cord.key == cord.key), None
     )
     try:
-        binding = bind(cord, frozenset(compile_path(cord.path)[2]))
+        placeholders = frozenset(compile_path(cord.path)[2])
+        binding = bind(cord, placeholders, has_dependencies=bool(router.dependencies))
         call = _call(served, cord, binding)
         router.add_api_route(
             cord.path,
