@@ -1,4 +1,4 @@
-"""python -m benchmarks TABLE: run one table and print it."""
+"""python -m benchmarks TABLE: take the samples of one table, and print it."""
 
 import argparse
 import datetime as dt
@@ -6,77 +6,136 @@ import json
 import os
 import sys
 import tempfile
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from benchmarks.comparisons import COMPARISONS, Comparison, compared, take
+from benchmarks import disconnect, instructions, overload, startup
+from benchmarks.comparisons import COMPARISONS, Comparison, Entry, compared, take
 from benchmarks.environments import interpreter, version_of
+from benchmarks.forms import FORMS
 from benchmarks.lineup import SERVERS
 from benchmarks.machine import describe
 from benchmarks.samples import Sample, interleaved, least_disturbed
 
 _CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "chutes-benchmarks"
+_STARTED = ("raw ASGI", "chutes", "FastAPI", "Litestar", "Robyn", "mosec", "LitServe", "BentoML", "Ray Serve")
+
+
+class Run:
+    """One table, as the command line asks for it."""
+
+    def __init__(self, options: argparse.Namespace, folder: Path) -> None:
+        self.options = options
+        self.folder = folder
+        self.only = [name for name in options.servers.split(",") if name]
+        self.samples: list[Any] = []
+
+    def table(self) -> str:
+        """Take the samples, and write the table."""
+        name = self.options.table
+        if name in COMPARISONS:
+            return self._comparison(COMPARISONS[name])
+        return {
+            "startup": self._startup,
+            "overload": self._overload,
+            "disconnect": self._disconnect,
+            "instructions": self._instructions,
+        }[name]()
+
+    def _comparison(self, comparison: Comparison) -> str:
+        entries = comparison.entries(self.only)
+        pythons = self._pythons(entry.server for entry in entries)
+        for entry in interleaved(entries, self.options.rounds):
+            self._note(
+                lambda entry=entry: least_disturbed(lambda: self._sample(entry, pythons), self.options.tries)
+            )
+        return f"{_preface(comparison.title, entries)}\n\n{compared(comparison, self.samples)}"
+
+    def _sample(self, entry: Entry, pythons: dict[str, Path]) -> Sample:
+        return take(entry, pythons[entry.server], seconds=self.options.seconds, folder=self.folder)
+
+    def _startup(self) -> str:
+        names = self._chosen(_STARTED)
+        pythons = self._pythons(names)
+        for name in interleaved(names, self.options.rounds):
+            self._note(lambda name=name: startup.started(name, pythons[name], self.folder))
+        times: dict[str, list[float]] = {}
+        for module, environment in interleaved(list(startup.IMPORTS.items()), 2 * self.options.rounds):
+            python = interpreter(environment, self.options.cache)
+            times.setdefault(module, []).append(startup.imported(module, python, self.folder))
+        return f"{startup.starts(self.samples)}\n\n{startup.imports(times)}"
+
+    def _overload(self) -> str:
+        cases = [case for case in overload.CASES if not self.only or case[0] in self.only]
+        pythons = self._pythons(name for name, _ in cases)
+        for name, queue in cases:
+            self._note(
+                lambda name=name, queue=queue: overload.overloaded(
+                    name, queue, pythons[name], seconds=self.options.seconds, folder=self.folder
+                )
+            )
+        return overload.overloads(self.samples)
+
+    def _disconnect(self) -> str:
+        names = self._chosen(disconnect.CASES)
+        pythons = self._pythons(names)
+        for name in names:
+            found = disconnect.departed(name, pythons[name], clients=self.options.rounds, folder=self.folder)
+            self.samples.extend(found)
+        return disconnect.departures(self.samples)
+
+    def _instructions(self) -> str:
+        figures = instructions.per_request(instructions.count(FORMS))
+        self.samples.extend(figures.items())
+        return instructions.render(figures)
+
+    def _chosen(self, names: Sequence[str]) -> list[str]:
+        return [name for name in names if not self.only or name in self.only]
+
+    def _pythons(self, names: Iterable[str]) -> dict[str, Path]:
+        """The interpreter of each server."""
+        environments = {name: SERVERS[name].environment for name in names}
+        made = {one: interpreter(one, self.options.cache) for one in set(environments.values())}
+        return {name: made[environment] for name, environment in environments.items()}
+
+    def _note(self, sample: Any) -> None:
+        """Take one sample; a server that gives none leaves its place in the table empty."""
+        try:
+            self.samples.append(sample())
+        except (RuntimeError, ValueError) as error:
+            print(f"No sample: {error}", file=sys.stderr)
+        else:
+            print(self.samples[-1], file=sys.stderr)
+
+
+def _preface(title: str, entries: Iterable[Entry]) -> str:
+    servers = [SERVERS[entry.server] for entry in entries]
+    versions = sorted({f"{one.package} {version_of(one.environment, one.package)}" for one in servers})
+    return f"{title}\n\n{dt.date.today()}, {describe()}, load by wrk; {', '.join(versions)}"
 
 
 def main() -> None:
-    options = _options()
-    with tempfile.TemporaryDirectory() as folder:
-        text, samples = _comparison(COMPARISONS[options.table], options, Path(folder))
-    print(text)
-    if options.json:
-        options.json.write_text(json.dumps([asdict(sample) for sample in samples], indent=1))
-
-
-def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("table", choices=COMPARISONS)
+    parser.add_argument("table", choices=[*COMPARISONS, "startup", "overload", "disconnect", "instructions"])
     parser.add_argument("--rounds", type=int, default=3, help="samples of each server (default: 3)")
     parser.add_argument("--seconds", type=float, default=2.0, help="length of a sample (default: 2)")
     parser.add_argument(
-        "--tries", type=int, default=3, help="tries for a sample while the machine is busy (default: 3)"
+        "--tries", type=int, default=3, help="for a sample while the machine is busy (default: 3)"
     )
     parser.add_argument("--servers", default="", help="only these, with commas between")
     parser.add_argument("--json", type=Path, help="write all samples into this file")
     parser.add_argument(
         "--cache", type=Path, default=_CACHE, help=f"for the environments (default: {_CACHE})"
     )
-    return parser.parse_args()
-
-
-def _comparison(
-    comparison: Comparison, options: argparse.Namespace, folder: Path
-) -> tuple[str, list[Sample]]:
-    only = [name for name in options.servers.split(",") if name]
-    entries = comparison.entries(only)
-    pythons = {
-        name: interpreter(name, options.cache)
-        for name in {SERVERS[entry.server].environment for entry in entries}
-    }
-    samples: list[Sample] = []
-    for entry in interleaved(entries, options.rounds):
-        python = pythons[SERVERS[entry.server].environment]
-
-        def once(entry=entry, python=python) -> Sample:
-            return take(entry, python, seconds=options.seconds, folder=folder)
-
-        try:
-            samples.append(least_disturbed(once, options.tries))
-        except (RuntimeError, ValueError) as error:
-            print(f"No sample of {entry.server}, {entry.workload.name}: {error}", file=sys.stderr)
-            continue
-        print(f"{samples[-1]}", file=sys.stderr)
-    return (
-        f"{_preface(comparison.title, sorted({e.server for e in entries}))}\n\n{compared(comparison, samples)}",
-        samples,
-    )
-
-
-def _preface(title: str, servers: list[str]) -> str:
-    versions = ", ".join(
-        f"{SERVERS[name].package} {version_of(SERVERS[name].environment, SERVERS[name].package)}"
-        for name in servers
-    )
-    return f"{title}\n\n{dt.date.today()}, {describe()}, wrk; {versions}"
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        run = Run(options, Path(folder))
+        print(run.table())
+    if options.json:
+        samples = [one if isinstance(one, tuple) else asdict(one) for one in run.samples]
+        options.json.write_text(json.dumps(samples, indent=1))
 
 
 if __name__ == "__main__":

@@ -166,7 +166,9 @@ def _label(entry: Entry, *, several: bool) -> str:
 
 def _head(comparison: Comparison) -> list[str]:
     unit = comparison.unit
-    shares = ["of the ceiling"] if comparison.ceiling else ["of raw ASGI", "of FastAPI"]
+    shares = [f"of {name}" for name in _limits(comparison)] + (
+        ["of the ceiling"] if comparison.ceiling else []
+    )
     return [
         "server", f"{unit}s/s", "best", *shares, f"CPU µs/{unit}", "least", "p50 ms", "p99 ms", "failed", "others' load", "n",
     ]  # fmt: skip
@@ -174,14 +176,18 @@ def _head(comparison: Comparison) -> list[str]:
 
 def _cells(comparison: Comparison, entry: Entry, sums: Mapping[tuple[str, str], Summary]) -> list[str]:
     one = sums[entry.workload.name, entry.server]
+    shares = [_share(one, sums.get((entry.workload.name, other))) for other in _limits(comparison)]
     if comparison.ceiling:
-        shares = [f"{one.rate / comparison.ceiling:.3f}"]
-    else:
-        shares = [_share(one, sums.get((entry.workload.name, other))) for other in ("raw ASGI", "FastAPI")]
+        shares.append(f"{one.rate / comparison.ceiling:.3f}")
     return [
         f"{one.rate:,.0f}", f"{one.best_rate:,.0f}", *shares, f"{one.cpu:,.1f}", f"{one.least_cpu:,.1f}",
         f"{one.p50:.2f}", f"{one.p99:.2f}", str(one.failed), f"{one.foreign:.2f}", str(one.count),
     ]  # fmt: skip
+
+
+def _limits(comparison: Comparison) -> list[str]:
+    """Those who take part and are what the others are measured by."""
+    return [name for name in ("raw ASGI", "FastAPI") if name in comparison.servers]
 
 
 def _share(one: Summary, other: Summary | None) -> str:
