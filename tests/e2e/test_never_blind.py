@@ -142,3 +142,60 @@ def test_a_probe_port_that_is_taken_ends_the_process_with_one_line(program, take
             assert chute.wait() == 2
     assert f"Port {port} on 127.0.0.1 is taken." in chute.text
     assert "`--probe-port " in chute.text
+
+
+WARMING = """
+import time
+from pathlib import Path
+from chutes import Chute
+
+chute = Chute(username="me", name="warm", image="python:3.11")
+
+@chute.on_shutdown()
+async def release(self):
+    Path("ended").touch()
+
+@chute.cord("/generate", minimal_input_schema={"prompt": "hello"})
+async def generate(self, prompt: str):
+    while not Path("compiled").exists():
+        time.sleep(0.02)
+    return infer(prompt)
+
+def infer(prompt):
+    if Path("broken").exists():
+        raise MemoryError("out of memory")
+    return prompt.upper()
+"""
+
+
+def test_a_chute_is_ready_once_its_warmup_call_is_answered(program):
+    program.write(WARMING)
+    with program.start("app.py", "--port", 0, "--probe-port", 0, CHUTES_API_KEYS="open-sesame") as chute:
+        probes = probe_url(chute)
+        chute.wait_until_it_says("The chute starts, and blocks its event loop")
+        assert (status(probes, "/livez"), status(probes, "/readyz")) == (200, 503)
+        assert not any("is ready on" in message for message in chute.messages)
+        (program.folder / "compiled").touch()
+        url = chute.url
+        assert (status(probes, "/readyz"), status(url, "/readyz")) == (200, 200)
+        assert 'chutes_requests_total{cord="generate"' not in get(probes, "/metrics").text
+        assert chute.stop() == 0
+    told = [message for message in chute.messages if "Warmed up cord 'generate' in" in message]
+    assert len(told) == 1
+    assert [line for line in chute.lines if line["level"] not in ("info", "debug")] == []
+
+
+@pytest.mark.parametrize("words", [("app.py", "--port", 0), ("-m", "uvicorn", "app:chute", "--port", "0")])
+def test_a_warmup_call_that_fails_ends_the_process_with_the_users_traceback(program, words):
+    program.write(WARMING)
+    for name in ("compiled", "broken"):
+        (program.folder / name).touch()
+    ours = words[0] == "app.py"
+    started = program.start(*words) if ours else program.start(*words, program=())
+    with started as chute:
+        code = chute.wait()
+    assert code == 1 if ours else code != 0
+    assert "The warm-up call of cord 'generate' failed: MemoryError: out of memory." in chute.text
+    assert ", in infer\n" in chute.text
+    assert "is ready on" not in chute.text
+    assert (program.folder / "ended").exists()

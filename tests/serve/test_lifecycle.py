@@ -189,12 +189,11 @@ def test_the_server_is_told_which_hook_failed(chute):
 
     with contextlib.suppress(Exception):
         asyncio.run(chute({"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}, receive, send))
-    assert messages == [
-        {
-            "type": "lifespan.startup.failed",
-            "message": "The startup hook 'load_weights' failed: OwnError: weights.bin",
-        }
-    ]
+    (message,) = messages
+    assert message["type"] == "lifespan.startup.failed"
+    first, _, traceback = message["message"].partition("\n")
+    assert first == "The startup hook 'load_weights' failed: OwnError: weights.bin"
+    assert ", in load_weights\n" in traceback
 
 
 def test_a_failing_shutdown_hook_is_logged_and_the_others_run(chute, caplog):

@@ -119,6 +119,10 @@ def make_cord(
 
         check_batch(batch, function, stream=stream, passthrough=bool(described.get("passthrough")))
     _check_timeout(timeout, name)
+    if described.get("warmup") is not None:
+        from chutes.chute.warmup import check_warmup
+
+        check_warmup(described["warmup"], function, address)
     for schema in ("input_schema", "output_schema", "minimal_input_schema"):
         _check_schema(schema, described.get(schema), name)
     for option in options:

@@ -33,6 +33,10 @@ class Pace:
         share = max(1 / self._count, _SMOOTHING)
         self.seconds = seconds if self.seconds is None else self.seconds + share * (seconds - self.seconds)
 
+    def forget(self) -> None:
+        """Begin anew."""
+        self.seconds, self._count = None, 0
+
 
 def refuse(text: str, wait: float, kind: type[QueueFull] = QueueFull) -> QueueFull:
     """The error for a call that would have to wait for `wait` seconds; HTTP knows whole ones, 1 at least."""
@@ -62,7 +66,7 @@ class Admission:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._called_up = 0
         self._active: set[Place] = set()
-        self._pace = Pace()
+        self.pace = Pace()
 
     @property
     def waiting(self) -> int:
@@ -95,7 +99,7 @@ class Admission:
             QueueFull: every slot and place is taken, or the call's turn would come after its deadline.
         """
         self.check()
-        if timeout is not None and self._pace.seconds is not None and self.running >= self.concurrency:
+        if timeout is not None and self.pace.seconds is not None and self.running >= self.concurrency:
             wait = self.expected_wait()
             if wait > timeout:
                 self.refused += 1
@@ -126,7 +130,7 @@ class Admission:
             return 0.0
         now = self._clock()
         elapsed = [now - place.since for place in self._active if place.since is not None]
-        mean = self._pace.seconds
+        mean = self.pace.seconds
         if mean is None:
             mean = max([_UNMEASURED_SECONDS, *elapsed])
         # Each slot is free after what its call has left of a mean one, then after each whole one.
@@ -194,7 +198,7 @@ class Admission:
             return
         self._active.discard(place)
         if place.measured:
-            self._pace.note(self._clock() - place.since)
+            self.pace.note(self._clock() - place.since)
         if self._waiting:
             self._pass_on()
         else:
@@ -202,7 +206,7 @@ class Admission:
 
     def measure(self, seconds: float) -> None:
         """Note for how long something held a slot."""
-        self._pace.note(seconds)
+        self.pace.note(seconds)
 
     def now(self) -> float:
         """Seconds on the clock by which slots are timed."""

@@ -41,6 +41,7 @@ from chutes.serve.rejoining import Rejoin
 from chutes.serve.sockets import add_socket_route
 from chutes.serve.telemetry import tracing_of
 from chutes.serve.threads import Threads
+from chutes.serve.warmup import warm_up
 from chutes.serve.watchdog import Watchdog
 from chutes.settings import Settings
 
@@ -112,6 +113,7 @@ class ServedChute:
             shutdown=definition.ordered_shutdown,
             application=self._lifespan,
             setting=self._set_up,
+            warm_up=lambda: warm_up(self),
             threads=own_threads,
         )
         self.watchdog = Watchdog(self.lifecycle, self.meters.loop)
@@ -154,6 +156,12 @@ class ServedChute:
     def slot(self) -> AbstractAsyncContextManager[None]:
         """A slot for work outside cords."""
         return self.admission.slot()
+
+    def forget_measurements(self) -> None:
+        """Begin anew with what was counted, and with what says how long calls take."""
+        self.meters.forget()
+        for pace in (self.admission.pace, *(batcher.pace for batcher in self.batchers)):
+            pace.forget()
 
     def owns(self, path: str) -> bool:
         """Whether the user has a route on literally this path."""

@@ -79,7 +79,7 @@ class Batcher:
         self._timer: asyncio.TimerHandle | None = None
         self._callers = 0
         self._free_since = 0.0
-        self._pace = Pace()
+        self.pace = Pace()
         self._closed = False
         meter.waiting = self._items.__len__
 
@@ -105,10 +105,10 @@ class Batcher:
 
     def expected_wait(self) -> float:
         """Seconds until an item that came now would be given to the function; 0 before anything was measured."""
-        if self._pace.seconds is None or not (self._items or self._running):
+        if self.pace.seconds is None or not (self._items or self._running):
             return 0.0
         before = self._running + self._size / self._batch.max_size
-        return before * self._pace.seconds / self._admission.concurrency
+        return before * self.pace.seconds / self._admission.concurrency
 
     async def submit(self, *positional: Any, **named: Any) -> Any:
         """The result for one item.
@@ -341,7 +341,7 @@ class Batcher:
 
     def _finish(self, batch: Items, outcome: Outcome, seconds: float) -> None:
         """Answer the clients of a batch, on the event loop."""
-        self._pace.note(seconds)
+        self.pace.note(seconds)
         self._admission.measure(seconds)
         self._meter.batched(len(batch.items))
         for item in batch.items:

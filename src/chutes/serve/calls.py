@@ -21,7 +21,7 @@ from chutes.serve.answers import Answers, is_picture
 from chutes.serve.batching import Batcher
 from chutes.serve.binding import FORM, REQUEST, RESPONSE, Binding
 from chutes.serve.disconnects import CLIENT_CLOSED_REQUEST, ClientGone, Disconnects
-from chutes.serve.exchange import Exchange, exchange_of, shown_path
+from chutes.serve.exchange import Exchange, OwnExchange, exchange_of, shown_path
 from chutes.serve.metrics import CordMeter
 from chutes.serve.streaming import StreamReply, is_stream, stream_reply
 
@@ -88,7 +88,7 @@ class CordCall:
             ClientGone: the client left, and the call with it.
             HTTPException: 504, the deadline passed.
         """
-        if self.cord.timeout is None:
+        if self.cord.timeout is None or isinstance(exchange, OwnExchange):
             await self._turn(exchange, disconnects)
             async with self._cancelling(disconnects):
                 return await run()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from chutes.serve.admission import Place
     from chutes.serve.metrics import CordMeter
 
-__all__ = ["Exchange", "exchange_of", "shown_path"]
+__all__ = ["Exchange", "OwnExchange", "exchange_of", "shown_path"]
 
 _KEY = "chutes.exchange"
 _ID_HEADER = b"x-request-id"
@@ -85,6 +85,12 @@ class Exchange:
         elif message["type"] == "http.response.body" and not message.get("more_body", False):
             self.complete = True
         await self.send(message)
+
+
+class OwnExchange(Exchange):
+    """A request that the chute makes to itself before it is ready: the first call may take its time."""
+
+    __slots__ = ()
 
 
 def shown_path(scope: Scope) -> str:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import inspect
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 from chutes.chute.hooks import Hook
 from chutes.errors import StartupError
 from chutes.serve.threads import Threads
+from chutes.tracebacks import format_user_traceback
 
 if TYPE_CHECKING:
     from chutes.chute.chute import Chute
@@ -42,6 +43,7 @@ class Lifecycle:
         shutdown: the shutdown hooks in order, likewise.
         application: the lifespan of the FastAPI application; it is inside the hooks.
         setting: called before the hooks; what it returns undoes what they changed, after the last of them.
+        warm_up: called when all of that has started, before requests are answered.
         threads: where synchronous hooks run.
     """
 
@@ -53,6 +55,7 @@ class Lifecycle:
         shutdown: Callable[[], Iterable[Hook]],
         application: Callable[[], contextlib.AbstractAsyncContextManager[Mapping[str, Any]]],
         setting: Callable[[], Callable[[], None]],
+        warm_up: Callable[[], Awaitable[None]],
         threads: Threads,
     ) -> None:
         self.state = State.NEW
@@ -64,6 +67,7 @@ class Lifecycle:
         self._shutdown = shutdown
         self._application = application
         self._setting = setting
+        self._warm_up = warm_up
         self._undo: Callable[[], None] = _nothing
         self._threads = threads
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -81,10 +85,10 @@ class Lifecycle:
         return bool(list(self._startup()))
 
     async def start(self) -> None:
-        """Run the startup hooks, then enter the application's lifespan.
+        """Run the startup hooks, enter the application's lifespan, make the warm-up calls.
 
         Raises:
-            StartupError: a hook failed; its exception is the cause. What had started is stopped again.
+            StartupError: one of them failed; the user's exception is the cause. What had started is stopped again.
         """
         self.state = State.STARTING
         self.starts += 1
@@ -107,6 +111,13 @@ class Lifecycle:
                 raise
             where = f"The startup hook {hook.name!r}" if hook else "The application's lifespan"
             raise StartupError(f"{where} failed: {type(error).__name__}: {error}") from error
+        try:
+            await self._warm_up()
+        except BaseException:
+            # Everything has started: it all gets its chance to end.
+            self.state = State.FAILED
+            await self._wind_down()
+            raise
         self.state = State.READY
 
     def drain(self) -> None:
@@ -122,6 +133,9 @@ class Lifecycle:
         if self.state in (State.NEW, State.STOPPED, State.FAILED):
             return
         self.state = State.STOPPED
+        await self._wind_down()
+
+    async def _wind_down(self) -> None:
         try:
             await self._open.aclose()
         except Exception:
@@ -141,7 +155,9 @@ class Lifecycle:
         try:
             await self.start()
         except StartupError as error:
-            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            # Servers log the message alone.
+            text = f"{error}\n{format_user_traceback(error.__cause__)}" if error.__cause__ else str(error)
+            await send({"type": "lifespan.startup.failed", "message": text})
             raise
         await send({"type": "lifespan.startup.complete"})
         await receive()

@@ -29,6 +29,11 @@ class Distribution:
         self.counts = [0] * (len(bounds) + 1)
         self.sum = 0.0
 
+    def forget(self) -> None:
+        """Begin anew."""
+        self.counts = [0] * len(self.counts)
+        self.sum = 0.0
+
     def observe(self, value: float) -> None:
         """Count one value; a bound belongs to what is below it."""
         self.counts[bisect_left(self.bounds, value)] += 1
@@ -81,6 +86,14 @@ class CordMeter:
         self.waits = Distribution(_SECONDS)
         self.first_chunks = Distribution(_SECONDS)
         self.batches = Distribution(_SIZES)
+
+    def forget(self) -> None:
+        """Begin anew: what was counted so far was no client's call."""
+        self.requests = {}
+        self.refused = self.hopeless = self.cancelled = self.timeouts = 0
+        self.at_once = self.chunks = 0
+        for spread in (self.durations, self.waits, self.first_chunks, self.batches):
+            spread.forget()
 
     def count(self, status: int, seconds: float) -> None:
         """One answered request, from its arrival to the last byte of its answer."""
@@ -164,6 +177,11 @@ class Meters(Collector):
     def of(self, cord: Cord) -> CordMeter:
         """The meter of a cord, made on first use; one function under two paths has one, as `/metrics` shows names."""
         return self._meters.setdefault(cord.name, CordMeter(cord.name))
+
+    def forget(self) -> None:
+        """Begin every cord's numbers anew."""
+        for meter in self._meters.values():
+            meter.forget()
 
     def text(self) -> bytes:
         """The current numbers in Prometheus' text format, version 0.0.4; any thread may ask."""
