@@ -100,6 +100,79 @@ def test_a_stream_is_closed_when_its_client_leaves(chute, name, path, how):
     wait_until_all_is_quiet(chute)
 
 
+def test_a_stream_may_take_its_time_to_clean_up(chute, name):
+    caller = Caller(chute, "/tidy", name)
+    caller.read(b"data: ")
+    caller.leave()
+    chute.wait_until(lambda: "closed" in texts(chute, name), seconds=5)
+
+    assert texts(chute, name)[-2:] == ["step", "closed"]
+    wait_until_all_is_quiet(chute)
+
+
+def test_a_stream_that_swallows_its_cancellation_ends_with_its_next_item(chute, name):
+    caller = Caller(chute, "/deaf", name)
+    caller.read(b"data: ")
+    caller.leave()
+    chute.wait_until(lambda: "closed" in texts(chute, name), seconds=5)
+
+    after = itertools.dropwhile(lambda what: what != "swallowed", texts(chute, name))
+    assert list(after) in (["swallowed", "step", "closed"], [])
+    wait_until_all_is_quiet(chute)
+
+
+def test_a_client_that_only_stops_sending_counts_as_one_that_left(chute, name):
+    caller = Caller(chute, "/events", name)
+    caller.read(b"data: ")
+    caller.socket.shutdown(socket.SHUT_WR)
+    chute.wait_until(lambda: "closed" in texts(chute, name), seconds=5)
+    caller.leave()
+    wait_until_all_is_quiet(chute)
+
+
+@pytest.mark.parametrize("how", ["close", "reset"])
+def test_what_a_client_sent_behind_its_stream_is_not_begun_once_it_left(chute, name, how):
+    caller = Caller(chute, "/events", name)
+    body = json.dumps({"name": f"{name}-next", "seconds": 0}).encode()
+    head = "POST /finishes HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    caller.socket.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+    caller.read(b"data: ")
+    caller.leave(how)
+    chute.wait_until(lambda: "closed" in texts(chute, name), seconds=5)
+    wait_until_all_is_quiet(chute)
+
+    assert texts(chute, f"{name}-next") == []
+
+
+@pytest.mark.parametrize("how", ["close", "reset"])
+def test_a_client_may_leave_between_two_requests_and_within_a_head(chute, name, how):
+    caller = Caller(chute, "/finishes", name, seconds=0)
+    caller.read(b'"call')
+    caller.leave(how)
+    connection = chute.connect()
+    connection.sendall(b"POST /events HTTP/1.1\r\nHost: x\r\nContent-")
+    close(connection, how)
+    wait_until_all_is_quiet(chute)
+
+    assert texts(chute, name) == ["begun", "finished"]
+
+
+def test_an_old_client_that_leaves_closes_its_stream_too(chute, name):
+    body = json.dumps({"name": name}).encode()
+    connection = chute.connect()
+    head = f"POST /text HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    connection.sendall(head.encode() + body)
+    received = b""
+    while b"2\n" not in received:
+        received += connection.recv(65536)
+    connection.close()
+    chute.wait_until(lambda: "closed" in texts(chute, name), seconds=5)
+
+    # HTTP/1.0 knows no chunks: the stream is what comes until the connection ends.
+    assert received.partition(b"\r\n\r\n")[2].startswith(b"0\n1\n2\n")
+    wait_until_all_is_quiet(chute)
+
+
 def test_a_stream_that_is_nobodys_to_cancel_runs_to_its_end(chute, name):
     caller = Caller(chute, "/kept", name)
     caller.read(b"0\n")

@@ -66,6 +66,9 @@ class Protocol(HttpToolsProtocol):
         if not self.parser.should_upgrade():
             self.headers = []
             self._under_way.append(self.cycle)
+            if self.parser.get_http_version() == "1.0":
+                # Uvicorn makes the cycle itself; nothing of it has run yet.
+                self.cycle.__class__ = OldCycle
 
     def on_body(self, body: bytes) -> None:
         """A part of a body, which has a limit of its own."""
@@ -109,6 +112,22 @@ class Protocol(HttpToolsProtocol):
             if not cycle.response_complete:
                 cycle.disconnected = True
                 cycle.message_event.set()
+
+
+class OldCycle(RequestResponseCycle):
+    """An answer to a client of HTTP/1.0, which knows no chunks: one of unknown length lasts until the connection ends."""
+
+    _endless = False
+
+    async def send(self, message: Any) -> None:
+        """Send; uvicorn's own would announce chunks, and send them."""
+        if message["type"] == "http.response.start":
+            self._endless = all(name.lower() != b"content-length" for name, _ in message.get("headers", ()))
+            if self._endless:
+                self.chunked_encoding = False
+        elif self._endless:
+            self.expected_content_length = len(message.get("body", b""))
+        await super().send(message)
 
 
 class SocketProtocol(WebSocketsSansIOProtocol):

@@ -163,6 +163,8 @@ class StreamReply(Response):
         try:
             async with limit:
                 await self._send_chunks(delivery, limit)
+        except ClientGone:
+            raise
         except Exception as error:
             if isinstance(error, TimeoutError) and limit.expired():
                 await self._end_overdue(delivery, scope)

@@ -152,3 +152,31 @@ def in_thread(self, name: str, seconds: float = 0.6):
 async def wants_all(self, name: str, text: str):
     self.note(name, "begun")
     return len(text)
+
+
+@chute.cord("/tidy", stream=True)
+async def tidy(self, name: str):
+    """Takes a while to clean up, as one that gives back what it borrowed."""
+    try:
+        while True:
+            self.note(name, "step")
+            yield {"n": 1}
+            await asyncio.sleep(0.02)
+    finally:
+        await asyncio.sleep(0.2)
+        self.note(name, "closed")
+
+
+@chute.cord("/deaf", stream=True)
+async def deaf(self, name: str):
+    """Swallows its cancellation."""
+    try:
+        while True:
+            self.note(name, "step")
+            yield {"n": 1}
+            try:
+                await asyncio.sleep(0.02)
+            except asyncio.CancelledError:
+                self.note(name, "swallowed")
+    finally:
+        self.note(name, "closed")
