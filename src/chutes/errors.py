@@ -11,12 +11,19 @@ ChutesError
 ├── StartupError                     read the traceback of the hook that failed
 ├── ShutdownError                    likewise, for a shutdown hook
 ├── BatchError                       correct the batched function: its results do not fit its items
+├── StoreError                       look after the database of the jobs: its disk, its address, its version
+├── JobError                         a run did not end well
+│   ├── JobFailed                    read its error: the function failed, or was interrupted too often
+│   └── JobCancelled                 somebody cancelled it
 ├── ProcessError                     read the last lines of the child process
 ├── RequestError                     (server side) becomes an answer with the class's `status`
 │   ├── BodyTooLarge          413
 │   ├── QueueFull             503
 │   │   └── DeadlineUnreachable   … the call's turn would come after its deadline
-│   └── NotReady              503
+│   ├── NotReady              503
+│   ├── UnknownJob            404    no job of that name, or no run of that id
+│   ├── InvalidArguments      422    the arguments do not fit the job's function
+│   └── KeyConflict           409    the idempotency key was used with other arguments
 ├── CallError                        (client side) a running chute did not give a good answer
 │   ├── ConnectionFailed             is the chute running, and is the URL right?
 │   ├── CallRefused                  wait, then call again: the chute is busy, or starts, or stops
@@ -42,7 +49,12 @@ __all__ = [
     "DefinitionError",
     "DuplicateName",
     "DuplicatePath",
+    "InvalidArguments",
     "InvalidPath",
+    "JobCancelled",
+    "JobError",
+    "JobFailed",
+    "KeyConflict",
     "LoadError",
     "NotReady",
     "ProcessError",
@@ -52,6 +64,8 @@ __all__ = [
     "SettingsError",
     "ShutdownError",
     "StartupError",
+    "StoreError",
+    "UnknownJob",
     "WebSocketClosed",
     "WebSocketError",
     "WebSocketRefused",
@@ -102,6 +116,30 @@ class BatchError(ChutesError):
     """A batched cord did not return one result for each item."""
 
 
+class StoreError(ChutesError):
+    """The database of the jobs cannot be used; nothing was accepted."""
+
+
+class JobError(ChutesError):
+    """A run did not end well.
+
+    Attributes:
+        run_id: the run.
+    """
+
+    def __init__(self, message: str, run_id: str) -> None:
+        super().__init__(message)
+        self.run_id = run_id
+
+
+class JobFailed(JobError):  # noqa: N818 - named for the condition
+    """The run failed, in its last attempt."""
+
+
+class JobCancelled(JobError):  # noqa: N818 - named for the condition
+    """The run was cancelled."""
+
+
 class ProcessError(ChutesError):
     """A child process did not start, was not ready in time, or ended."""
 
@@ -142,6 +180,32 @@ class NotReady(RequestError):  # noqa: N818 - named for the condition
     """The chute starts, stops, or was never started."""
 
     status = 503
+
+
+class UnknownJob(RequestError):  # noqa: N818 - named for the condition
+    """There is no job of this name, or no run of this id."""
+
+    status = 404
+
+
+class InvalidArguments(RequestError):  # noqa: N818 - named for the condition
+    """The arguments do not fit the job's function.
+
+    Attributes:
+        errors: what is wrong, as FastAPI's 422 lists it.
+    """
+
+    status = 422
+
+    def __init__(self, detail: str, errors: list[dict[str, object]] | None = None) -> None:
+        super().__init__(detail)
+        self.errors = errors or []
+
+
+class KeyConflict(RequestError):  # noqa: N818 - named for the condition
+    """The idempotency key was used with other arguments."""
+
+    status = 409
 
 
 class CallError(ChutesError):

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 __all__ = ["import_line", "install_hint"]
 
 _HOMES: Mapping[str, frozenset[str]] = {
-    "chutes": frozenset({"Chute", "Image", "NodeSelector"}),
+    "chutes": frozenset({"Batch", "Chute", "Image", "NodeSelector"}),
     "chutes.templates": frozenset(
         {"build_diffusion_chute", "build_embedding_chute", "build_sglang_chute", "build_vllm_chute"}
     ),

@@ -1,0 +1,1 @@
+"""Durable runs of background functions: accepted means stored, and what was interrupted is run again."""

@@ -1,0 +1,163 @@
+"""The SQL of the job store: one text for SQLite and PostgreSQL.
+
+Each database replaces what the two write differently: `now_ms()`, `elements(:list)` (the texts of a JSON array), `{lock}`
+(after a SELECT of rows to change) and `{serial}` (a column that numbers its rows).
+"""
+
+__all__ = [
+    "ADD_EVENT", "BEAT", "CANCEL", "CLAIM", "CRON", "CRON_INSERT", "CRON_MOVE", "CRON_SKIPPED", "CRON_START", "EVENTS",
+    "FINISH", "GET", "GET_BY_KEY", "INSERT", "LIST", "MIGRATIONS", "MINE", "NEXT", "PROGRESS", "PURGE", "PURGE_EVENTS",
+    "RECOVER", "RETRY", "WAITING",
+]  # fmt: skip
+
+MIGRATIONS = (
+    """
+    CREATE TABLE chutes_runs(
+        id TEXT PRIMARY KEY, job TEXT NOT NULL, status TEXT NOT NULL, arguments TEXT NOT NULL, result TEXT, error TEXT,
+        attempt BIGINT NOT NULL DEFAULT 0, max_attempts BIGINT NOT NULL, timeout_ms BIGINT, priority BIGINT NOT NULL DEFAULT 0,
+        run_at BIGINT NOT NULL, lease_until BIGINT, worker TEXT, key TEXT, cancel BIGINT NOT NULL DEFAULT 0,
+        progress DOUBLE PRECISION, note TEXT, history TEXT NOT NULL DEFAULT '', scheduled_for BIGINT,
+        created_at BIGINT NOT NULL, started_at BIGINT, finished_at BIGINT);
+    CREATE INDEX chutes_runs_claim ON chutes_runs(priority DESC, run_at, id) WHERE status = 'queued';
+    CREATE INDEX chutes_runs_next ON chutes_runs(run_at) WHERE status = 'queued';
+    CREATE INDEX chutes_runs_lease ON chutes_runs(lease_until) WHERE status = 'running';
+    CREATE INDEX chutes_runs_finished ON chutes_runs(finished_at) WHERE finished_at IS NOT NULL;
+    CREATE INDEX chutes_runs_job ON chutes_runs(job, id);
+    CREATE UNIQUE INDEX chutes_runs_key ON chutes_runs(job, key) WHERE key IS NOT NULL;
+    CREATE TABLE chutes_cron(
+        job TEXT PRIMARY KEY, expression TEXT NOT NULL, last_tick BIGINT NOT NULL, last_run TEXT,
+        skipped BIGINT NOT NULL DEFAULT 0);
+    CREATE TABLE chutes_events(
+        number {serial}, run_id TEXT NOT NULL, at BIGINT NOT NULL, kind TEXT NOT NULL, data TEXT NOT NULL);
+    CREATE INDEX chutes_events_run ON chutes_events(run_id, number);
+    """,
+)
+"""Each text brings a database from the version of its place to the next one; a text that was released never changes."""
+
+INSERT = """
+    INSERT INTO chutes_runs(id, job, status, arguments, max_attempts, timeout_ms, priority, run_at, key, created_at)
+    VALUES(:id, :job, 'queued', :arguments, :max_attempts, :timeout_ms, :priority, now_ms() + :delay_ms, :key, now_ms())
+    ON CONFLICT DO NOTHING RETURNING *
+"""
+
+CLAIM = """
+    UPDATE chutes_runs SET status = 'running', attempt = attempt + 1, worker = :worker, lease_until = now_ms() + :lease_ms,
+        started_at = now_ms(), progress = NULL, note = NULL
+    WHERE id IN (
+        SELECT id FROM chutes_runs WHERE status = 'queued' AND run_at <= now_ms() AND job IN (elements(:jobs))
+        ORDER BY priority DESC, run_at, id LIMIT :count {lock})
+    RETURNING *
+"""
+
+NEXT = """
+    SELECT MIN(run_at) - now_ms() AS wait_ms FROM chutes_runs WHERE status = 'queued' AND job IN (elements(:jobs))
+"""
+
+BEAT = """
+    UPDATE chutes_runs SET lease_until = now_ms() + :lease_ms WHERE worker = :worker AND status = 'running'
+    RETURNING id, attempt, cancel
+"""
+
+# A run whose end somebody asked for is not tried again. CAST tells PostgreSQL the types of values inside CASE.
+FINISH = """
+    UPDATE chutes_runs SET
+        status = CASE WHEN cancel = 1 AND CAST(:status AS TEXT) = 'queued' THEN 'cancelled' ELSE CAST(:status AS TEXT) END,
+        finished_at = CASE WHEN cancel = 0 AND CAST(:status AS TEXT) = 'queued' THEN NULL ELSE now_ms() END,
+        result = :result, error = :error, attempt = attempt - :refund, run_at = now_ms() + :delay_ms, lease_until = NULL,
+        worker = NULL, history = history || :history
+    WHERE id = :id AND status = 'running' AND worker = :worker AND attempt = :attempt
+    RETURNING *
+"""
+
+RECOVER = """
+    UPDATE chutes_runs SET
+        status = CASE WHEN cancel = 1 THEN 'cancelled' WHEN attempt < max_attempts THEN 'queued' ELSE 'failed' END,
+        finished_at = CASE WHEN cancel = 0 AND attempt < max_attempts THEN NULL ELSE now_ms() END,
+        error = 'interrupted', run_at = now_ms(), lease_until = NULL, worker = NULL,
+        history = history || '[' || attempt || ',' || started_at || ',' || now_ms() || ',"interrupted"]' || :newline
+    WHERE id IN (
+        SELECT id FROM chutes_runs
+        WHERE status = 'running' AND (
+            lease_until <= now_ms() OR (CAST(:known AS BIGINT) = 1 AND worker NOT IN (elements(:live)))) {lock})
+    RETURNING *
+"""
+
+MINE = "SELECT id, attempt, cancel FROM chutes_runs WHERE worker = :worker AND status = 'running'"
+
+CANCEL = """
+    UPDATE chutes_runs SET cancel = 1, status = CASE WHEN status = 'queued' THEN 'cancelled' ELSE status END,
+        finished_at = CASE WHEN status = 'queued' THEN now_ms() ELSE finished_at END
+    WHERE id = :id AND status IN ('queued', 'running') RETURNING *
+"""
+
+RETRY = """
+    UPDATE chutes_runs SET status = 'queued', cancel = 0, max_attempts = attempt + :attempts, run_at = now_ms(),
+        finished_at = NULL, result = NULL
+    WHERE id = :id AND status IN ('failed', 'cancelled') RETURNING *
+"""
+
+PROGRESS = """
+    UPDATE chutes_runs SET progress = :progress, note = :note
+    WHERE id = :id AND status = 'running' AND worker = :worker AND attempt = :attempt RETURNING cancel
+"""
+
+GET = "SELECT * FROM chutes_runs WHERE id = :id"
+
+GET_BY_KEY = "SELECT * FROM chutes_runs WHERE job = :job AND key = :key"
+
+LIST = """
+    SELECT * FROM chutes_runs
+    WHERE (CAST(:job AS TEXT) IS NULL OR job = CAST(:job AS TEXT))
+        AND (CAST(:status AS TEXT) IS NULL OR status = CAST(:status AS TEXT))
+        AND (CAST(:before AS TEXT) IS NULL OR id < CAST(:before AS TEXT))
+    ORDER BY id DESC LIMIT :count
+"""
+
+WAITING = """
+    SELECT job, status, COUNT(*) AS count FROM chutes_runs WHERE status IN ('queued', 'running') GROUP BY job, status
+"""
+
+PURGE = """
+    DELETE FROM chutes_runs WHERE id IN (
+        SELECT id FROM chutes_runs WHERE finished_at IS NOT NULL AND finished_at < now_ms() - :age_ms
+            AND (CAST(:job AS TEXT) IS NULL OR job = CAST(:job AS TEXT))
+        LIMIT :count)
+    RETURNING id
+"""
+
+PURGE_EVENTS = "DELETE FROM chutes_events WHERE run_id IN (elements(:ids))"
+
+CRON = "SELECT job, last_tick, skipped FROM chutes_cron"
+
+# A schedule that is new, or was changed, knows no ticks before this moment.
+CRON_START = """
+    INSERT INTO chutes_cron(job, expression, last_tick) VALUES(:job, :expression, now_ms())
+    ON CONFLICT(job) DO UPDATE SET expression = excluded.expression, last_tick = excluded.last_tick
+        WHERE chutes_cron.expression <> excluded.expression
+"""
+
+CRON_MOVE = """
+    UPDATE chutes_cron SET last_tick = :tick, last_run = :id WHERE job = :job AND last_tick < :tick RETURNING job
+"""
+
+# Only who moved the cursor to this very run gets it in.
+CRON_INSERT = """
+    INSERT INTO chutes_runs(id, job, status, arguments, max_attempts, timeout_ms, run_at, scheduled_for, created_at)
+    SELECT :id, :job, 'queued', '{}', :max_attempts, :timeout_ms, now_ms(), :tick, now_ms() FROM chutes_cron
+    WHERE job = :job AND last_run = :id AND NOT EXISTS (
+        SELECT 1 FROM chutes_runs WHERE job = :job AND scheduled_for IS NOT NULL AND status IN ('queued', 'running'))
+    RETURNING *
+"""
+
+CRON_SKIPPED = """
+    UPDATE chutes_cron SET skipped = skipped + 1
+    WHERE job = :job AND last_run = :id AND NOT EXISTS (SELECT 1 FROM chutes_runs WHERE id = :id) RETURNING job
+"""
+
+ADD_EVENT = """
+    INSERT INTO chutes_events(run_id, at, kind, data) VALUES(:run_id, now_ms(), :kind, :data)
+"""
+
+EVENTS = """
+    SELECT number, at, kind, data FROM chutes_events WHERE run_id = :run_id AND number > :after ORDER BY number LIMIT :count
+"""
