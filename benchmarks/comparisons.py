@@ -114,7 +114,11 @@ COMPARISONS = {
 
 
 def take(entry: Entry, python: Path, *, seconds: float, folder: Path) -> Sample:
-    """Start the server, load it, and end it."""
+    """Start the server, load it, and end it.
+
+    Raises:
+        RuntimeError: the server did not start, or gave no good answer.
+    """
     server, workload = SERVERS[entry.server], entry.workload
     server_core, client_core = cores()
 
@@ -126,7 +130,9 @@ def take(entry: Entry, python: Path, *, seconds: float, folder: Path) -> Sample:
         )  # fmt: skip
         window = time.monotonic() - began
         cpu, busy, own = served.cpu_seconds() - cpu, busy_seconds() - busy, _own_seconds() - own
-        parts = max(1, seen.requests * workload.parts)
+        parts = seen.requests * workload.parts
+        if not parts:
+            raise RuntimeError(f"{entry.server} gave no good answer to {workload.name} in {duration:g} s.")
         return Sample(
             server=entry.server, workload=workload.name, rate=seen.rate * workload.parts, cpu=cpu / parts * 1e6,
             p50=seen.p50, p99=seen.p99, failed=seen.failed, foreign=max(0.0, (busy - cpu - own) / window),

@@ -73,7 +73,7 @@ def parse(text: str) -> Load:
     total = re.search(r"(\d+) requests in ([\d.]+)(us|ms|s|m),", text)
     quantiles = {
         int(percent): float(value) * _UNITS[unit]
-        for percent, value, unit in re.findall(r"^ +(50|99)% +([\d.]+)(us|ms|s|m)$", text, re.MULTILINE)
+        for percent, value, unit in re.findall(r"^ +(50|99)% +([\d.]+)(us|ms|s|m) *$", text, re.MULTILINE)
     }
     if total is None or len(quantiles) < 2:  # noqa: PLR2004 - the two percentiles
         raise ValueError(f"This is no report of wrk: {text}")

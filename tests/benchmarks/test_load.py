@@ -34,7 +34,7 @@ def test_connections_that_break_are_failures():
 
 
 def test_minutes_and_seconds_are_told_apart():
-    found = parse(REPORT.replace("5.29ms", "1.20s").replace("in 2.00s", "in 1.50m"))
+    found = parse(REPORT.replace("5.29ms", "1.20s ").replace("in 2.00s", "in 1.50m"))
     assert (found.p99, found.seconds) == (1200.0, 90.0)
 
 
