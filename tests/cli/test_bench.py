@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from chutes.cli import application
-from support.http_servers import asgi_server, unused_address, wait_until
+from support.http_servers import ScriptedServer, asgi_server, http_answer, unused_address, wait_until
 from support.remote_chute import remote_chute
 
 CHUTE = """
@@ -139,6 +139,18 @@ def test_a_server_error_is_loaded_all_the_same(bench, url):
     assert result.exit_code == 1
     assert "statuses     500: 4" in result.stdout
     assert "4 x 500: Internal Server Error" in result.stdout
+
+
+def test_answers_that_break_off_are_failures(bench):
+    cut = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n"
+    server = ScriptedServer([http_answer(404), cut])
+    try:
+        result = bench(f"{server.url}/story", "-n", 3, "-c", 1, "--warmup", 0)
+    finally:
+        server.close()
+
+    assert result.exit_code == 1, result.output
+    assert "3 x broke off: the connection was closed before the answer was whole" in result.stdout
 
 
 def test_arguments_that_the_chute_rejects_are_no_load(bench, url):

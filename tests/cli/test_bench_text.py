@@ -69,7 +69,7 @@ def test_a_report_has_all_there_is():
         "latency      p50 12.3 ms  p90 1.50 s  p95 1.50 s  p99 1.50 s  p99.9 1.50 s",
         "             min 12.3 ms  mean 756 ms  max 1.50 s",
         "statuses     200: 2, 503: 1",
-        "failed       1 x 503, asked to wait 2 to 2 s: busy",
+        "failed       1 x 503, asked to wait 2 s: busy",
         "failed       1 x timeout: nothing came",
         "the chute    concurrency 4; on average 3.9 running and 12.2 waiting; queued for 75.4 ms on average "
         "(99 % within 100 ms); 40 batches of 7.25; 98 % of a processor core",
@@ -105,6 +105,11 @@ def test_bars_fit_the_terminal_and_are_in_proportion():
     assert lines[0].count("█") == pytest.approx(full / 2, abs=1)
     assert "█" not in lines[2]
     assert [line.split()[-1] for line in lines] == ["50", "100", "0"]
+
+
+def test_refusals_that_ask_for_different_waits_give_the_range():
+    made = report(Answer(503, 0.1, retry_after="2"), Answer(503, 0.1, retry_after="9"))
+    assert "2 x 503, asked to wait 2 to 9 s" in text(made)
 
 
 def test_a_narrow_terminal_still_has_bars():

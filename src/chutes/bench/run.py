@@ -19,7 +19,6 @@ __all__ = ["OnLook", "measure"]
 
 _EVERY = 0.5
 _LONGEST_LOOK = 2.0
-_OK = 200
 
 OnLook = Callable[[Tally, float], object]
 """Called now and then with what was counted so far, and the seconds since the run began."""
@@ -157,7 +156,7 @@ class _Metrics:
         finally:
             if came.cancelled():
                 self._line.close()
-        self._is_there = answer.status == _OK
+        self._is_there = answer.good
         if self._is_there:
             self._texts.append(answer.body)
             self._times.append(answer.ended)

@@ -8,7 +8,8 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
@@ -35,6 +36,7 @@ from chutes.cli.debugging import is_debugging
 from chutes.cli.remote import DEFAULT_URL, Items, Key, Method, RemoteTarget, Url, client_for, key_for
 from chutes.cli.reporting import refuse, report, warn
 from chutes.client import Call, Client, check
+from chutes.client.decode import stream_errors
 from chutes.errors import CallError, CallFailed, CallRefused, CallRejected
 
 __all__ = ["bench"]
@@ -134,7 +136,7 @@ def bench(
     Ctrl-C ends it early, and shows what was measured. Exit status: 0 when there was a good answer, 1 when there
     was none, 2 for bad usage.
     """
-    try:
+    with _exit_status(ctx):
         plans = plans_of(
             clients=clients,
             rate=rate,
@@ -146,23 +148,32 @@ def bench(
         )
         base, place = address(target, url)
         calls = calls_of(place, arguments_of(arguments or ()), data=data, inputs=inputs, method=method)
-        headers = headers_of(header or ())
-        if bearer := key_for(key):
-            headers = {"Authorization": f"Bearer {bearer.strip()}", **headers}
+        headers = _headers(header or (), key)
         with client_for(base, key, timeout) as client:
             prepared = prepare(client, base, calls, headers)
             _try(client, dataclasses.replace(calls[0], headers=headers))
+    reports = _measure(plans, prepared, shown=not json_output)
+    if json_output:
+        typer.echo(_document(prepared, reports))
+    if not any(one.good for one in reports):
+        raise typer.Exit(_NO_GOOD_ANSWER)
+
+
+@contextmanager
+def _exit_status(ctx: typer.Context) -> Iterator[None]:
+    try:
+        yield
     except (UsageError, OSError) as exc:
         refuse(str(exc))
     except CallError as exc:
         report(exc, debug=is_debugging(ctx))
         unsent = isinstance(exc, CallRejected) and exc.status is None
         raise typer.Exit(_BAD_USAGE if unsent else _NO_GOOD_ANSWER) from exc
-    reports = _measure_all(plans, prepared, shown=not json_output)
-    if json_output:
-        typer.echo(_document(prepared, reports))
-    if not any(one.good for one in reports):
-        raise typer.Exit(_NO_GOOD_ANSWER)
+
+
+def _headers(given: Sequence[str], key: str | None) -> dict[str, str]:
+    bearer = key_for(key).strip()
+    return {**({"Authorization": f"Bearer {bearer}"} if bearer else {}), **headers_of(given)}
 
 
 def _try(client: Client, call: Call) -> None:
@@ -170,42 +181,49 @@ def _try(client: Client, call: Call) -> None:
     try:
         with client.send(call) as response:
             check(response, time.time())
-            for _ in response.iter_raw():
-                pass
+            with stream_errors(response):
+                for _ in response.iter_raw():
+                    pass
     except (CallRefused, CallFailed):
         # A chute that is too busy, or fails now and then, is what a load may be about.
         return
 
 
-def _measure_all(plans: Sequence[Plan], target: Target, *, shown: bool) -> list[Report]:
+def _measure(plans: Sequence[Plan], target: Target, *, shown: bool) -> list[Report]:
+    """Run all plans, and show what came of each when it is known."""
     reports: list[Report] = []
     if shown:
         typer.echo(head(target.method, target.url, len(target.requests)) + "\n")
-
-    async def runs() -> None:
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-
-        def interrupt() -> None:
-            # A second Ctrl-C ends the process.
-            loop.remove_signal_handler(signal.SIGINT)
-            stop.set()
-
-        loop.add_signal_handler(signal.SIGINT, interrupt)
-        for plan in plans:
-            made = await measure(plan, target, stop=stop, on_look=_on_look(shown=shown))
-            reports.append(made)
-            if shown:
-                _clear_progress()
-                _show(made, reports, several=len(plans) > 1)
-            if stop.is_set():
-                break
-
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(runs())
+        runner.run(_run(plans, target, reports, shown=shown))
     if shown:
         _show_end(reports)
     return reports
+
+
+async def _run(plans: Sequence[Plan], target: Target, reports: list[Report], *, shown: bool) -> None:
+    stop = _stopped_by_ctrl_c()
+    for plan in plans:
+        made = await measure(plan, target, stop=stop, on_look=_on_look(shown=shown))
+        reports.append(made)
+        if shown:
+            _clear_progress()
+            _show(made, reports, several=len(plans) > 1)
+        if stop.is_set():
+            break
+
+
+def _stopped_by_ctrl_c() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def interrupt() -> None:
+        # A second Ctrl-C ends the process.
+        loop.remove_signal_handler(signal.SIGINT)
+        stop.set()
+
+    loop.add_signal_handler(signal.SIGINT, interrupt)
+    return stop
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

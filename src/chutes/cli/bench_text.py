@@ -183,9 +183,13 @@ def _failures(report: Report) -> list[str]:
     lines = []
     for failure in report.failures:
         waits = report.retry_after if failure.what in {"429", "503"} else None
-        asked = f", asked to wait {waits.min:g} to {waits.max:g} s" if waits else ""
+        asked = f", asked to wait {_range(waits)} s" if waits else ""
         lines.append(_failure(failure.count, failure.what, asked, failure.example))
     return lines
+
+
+def _range(waits: Spread) -> str:
+    return f"{waits.min:g}" if waits.min == waits.max else f"{waits.min:g} to {waits.max:g}"
 
 
 def _failure(count: int, what: str, asked: str, example: str) -> str:
