@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from chutes.chute import Chute
+from chutes.chute import Batch, Chute
 from chutes.chute.cord import ROUTE_OPTIONS
 from chutes.settings import VARIABLES
 from chutes.testing import TestClient
@@ -85,14 +85,14 @@ def test_the_page_of_metrics_has_every_metric_with_its_labels_and_bounds():
     documented = {row[0]: set(re.findall(r"\w+", row[2])) for row in table(text, "name")}
     chute = Chute("acme", "metered", "python:3.12")
 
-    @chute.cord("/a")
-    async def a(self: Chute) -> int:
-        return 1
+    @chute.cord("/a", batch=Batch())
+    async def a(self: Chute, value: list[int]) -> list[int]:
+        return value
 
     with TestClient(chute) as client:
-        client.post("/a")
+        client.post("/a", json={"value": 1})
         shown = client.get("/metrics").text
-    kinds = dict(re.findall(r"^# TYPE (\w+) (\w+)$", shown, re.MULTILINE))
+    kinds = dict(re.findall(r"^# TYPE (chutes_\w+) (\w+)$", shown, re.MULTILINE))
     assert {row[0]: row[1] for row in table(text, "name")} == kinds
     for name, labels in documented.items():
         sample = re.search(rf"^{name}(?:_count)?(?:{{(.*)}})? ", shown, re.MULTILINE)
@@ -101,7 +101,11 @@ def test_the_page_of_metrics_has_every_metric_with_its_labels_and_bounds():
     bounds = re.search(r"bounds are (.*?) seconds", text, re.DOTALL)
     assert bounds is not None
     written = [float(number) for number in re.findall(r"[\d.]+", bounds[1])]
-    assert written == [float(bound) for bound in re.findall(r'le="([\d.]+)"', shown)]
+    assert written == [
+        float(bound) for bound in re.findall(r'chutes_request_seconds_bucket.*le="([\d.]+)"', shown)
+    ]
+    for name in re.findall(r"`(process_\w+)`", text):
+        assert re.search(rf"^{name}", shown, re.MULTILINE) or not Path("/proc/self/stat").exists()
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)

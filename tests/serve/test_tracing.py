@@ -178,6 +178,22 @@ def test_probes_and_metrics_make_no_spans(chute):
         assert spans.ended() == ()
 
 
+@pytest.mark.parametrize(
+    ("host", "told"),
+    [
+        ("chute.test:8080", {"server.address": "chute.test", "server.port": 8080}),
+        ("[::1]", {"server.address": "::1"}),
+        ("a:b", {}),
+        ("[::1", {}),
+    ],
+)
+def test_the_host_that_was_asked_for_is_told_where_it_is_one(chute, host, told):
+    with tracing(chute) as (client, spans):
+        assert client.post("/here", json={}, headers={"host": host}).status_code == 200
+        span = spans.one()
+    assert {name: value for name, value in span.attributes.items() if name.startswith("server.")} == told
+
+
 def test_a_made_up_verb_is_shown_as_another(chute):
     with tracing(chute) as (client, spans):
         client.request("BREW", "/here")

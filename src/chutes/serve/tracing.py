@@ -2,8 +2,9 @@
 
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from opentelemetry import context, propagate, trace
@@ -153,12 +154,13 @@ def _attributes(scope: Scope) -> dict[str, str | int]:
         if not known:
             found["http.request.method_original"] = scope["method"]
         found["network.protocol.version"] = scope.get("http_version", "")
-    return found | _server(scope["headers"])
+    host = next((value for name, value in scope["headers"] if name == b"host"), b"")
+    return found | _server(host)
 
 
-def _server(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str | int]:
-    """The host and port that the client asked for."""
-    host = next((value for name, value in headers if name == b"host"), b"")
+@lru_cache(maxsize=64)
+def _server(host: bytes) -> dict[str, str | int]:
+    """The host and port that the client asked for; most ask for the same."""
     try:
         parts = urlsplit("//" + host.decode("latin-1"))
         port = parts.port
@@ -171,17 +173,18 @@ def _server(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str | int]:
 def _end(span: Span, scope: Scope, verb: str, answer: _Answer) -> None:
     """Tell the span what came of the request."""
     exchange = exchange_of(scope)
-    span.set_attribute("chutes.request_id", exchange.request_id)
+    told: dict[str, str | int] = {"chutes.request_id": exchange.request_id}
     if exchange.meter is not None:
-        span.set_attribute("chutes.cord", exchange.meter.cord)
+        told["chutes.cord"] = exchange.meter.cord
     path = getattr(scope.get("route"), "path", None)
     if path is not None:
         # By now the root holds the path under which an inner application is mounted, too.
         path = scope.get("root_path", "").rstrip("/") + path
-        span.set_attribute("http.route", path)
+        told["http.route"] = path
         span.update_name(f"{verb} {path}")
     if answer.status:
-        span.set_attribute("http.response.status_code", answer.status)
+        told["http.response.status_code"] = answer.status
+    span.set_attributes(told)
     if answer.status >= _LOWEST_FAILURE:
         _mark_failed(span, str(answer.status))
     span.end(answer.ended)
