@@ -13,6 +13,7 @@ PAGE = Path(__file__).parent.parent.parent / "docs" / "api.md"
 INTERNAL = {
     "chutes.__main__",
     "chutes.bench",
+    "chutes.jobs",
     "chutes.cli",
     "chutes.serve",
     "chutes.suggestions",
