@@ -14,7 +14,10 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
 class Server:
-    """Answers each request with the next script, the last one for ever; `None` closes without a word."""
+    """Answers each request with the next script, the last one for ever.
+
+    A script is bytes, or several pieces: bytes to send, something to wait for, `None` to close.
+    """
 
     def __init__(self, *scripts):
         self.scripts = list(scripts)
@@ -32,6 +35,9 @@ class Server:
                 for piece in (script,) if isinstance(script, bytes) else script or (None,):
                     if piece is None:
                         return
+                    if not isinstance(piece, bytes):
+                        await piece
+                        continue
                     writer.write(piece)
                     await writer.drain()
                     await asyncio.sleep(0)
@@ -84,6 +90,17 @@ async def test_a_server_that_closes_is_connected_to_anew():
 
 async def test_a_connection_that_the_server_closed_meanwhile_is_not_used():
     async with line_to((OK, None)) as (line, server):
+        assert (await ask(line)).good
+        while line._wire.usable:
+            await asyncio.sleep(0.01)
+        assert (await ask(line)).good
+
+    assert server.connections == 2
+
+
+async def test_an_answer_that_nobody_asked_for_ends_the_connection():
+    late = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n"
+    async with line_to((OK, asyncio.sleep(0.05), late), OK) as (line, server):
         assert (await ask(line)).good
         while line._wire.usable:
             await asyncio.sleep(0.01)

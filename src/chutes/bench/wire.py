@@ -95,6 +95,10 @@ class Wire(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """See asyncio.Protocol."""
         self.touched = self._now()
+        if self._done is None:
+            # Nobody asked for it: some servers say 408 before they close a connection that was idle.
+            self.close()
+            return
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as exc:
