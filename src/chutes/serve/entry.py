@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
 from chutes.errors import NotReady, RequestError
-from chutes.serve.answers import encode_json
+from chutes.json_values import encode_json
 from chutes.serve.auth import KeyRing
 from chutes.serve.body import limited
 from chutes.serve.exchange import Exchange, shown_path
@@ -33,6 +33,8 @@ _SANE_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 _PROBES = ("/livez", "/readyz", "/health")
 _UNTRACED = (*_PROBES, "/metrics")
 _RETRY = {"Retry-After": "1"}
+# To look up an enum's member costs as much as all the rest of the question.
+_READY = State.READY
 
 
 class Unauthorized(RequestError):  # noqa: N818 - named for the condition
@@ -48,6 +50,7 @@ class Entry:
         self._served = served
         self._lifecycle = served.lifecycle
         self._keys = keys
+        self._is_open = not keys
         self._requests = logging.getLogger("chutes.requests")
         self._limit = served.chute.config.max_body_size
         self._root = served.app.root_path
@@ -78,7 +81,8 @@ class Entry:
         tracked = exchange.track
         try:
             if not scope["path"].endswith(_PROBES) or not await self._probe(scope, tracked):
-                self._admit(scope)
+                if self._lifecycle.state is not _READY or not self._is_open:
+                    self._admit(scope)
                 receive = limited(scope, headers, receive, self._limit)
                 front = self._served.front
                 exchange.direct = front is not self._served.app
@@ -183,8 +187,6 @@ class Entry:
     def _admit(self, scope: Scope) -> None:
         """Refuse what comes before the start, after the end, without a key, or too large."""
         lifecycle = self._lifecycle
-        if lifecycle.state is State.READY and not self._keys:
-            return
         if not lifecycle.accepts and (lifecycle.state is not State.NEW or lifecycle.has_hooks):
             raise NotReady(_not_ready_text(lifecycle.state), _RETRY)
         if self._keys and not self._keys.admits(scope["headers"]) and not self._is_preflight(scope):
