@@ -14,6 +14,7 @@ INTERNAL = {
     "chutes.__main__",
     "chutes.bench",
     "chutes.jobs",
+    "chutes.json_values",
     "chutes.cli",
     "chutes.serve",
     "chutes.suggestions",

@@ -2,16 +2,14 @@
 
 import dataclasses
 import inspect
-import sys
 import types
 import typing
 from collections.abc import Mapping
-from functools import cache
 from typing import Annotated, Any, NotRequired, Required, get_args, get_origin
 
 from pydantic import BaseModel, Field, Json, PlainValidator, TypeAdapter, WithJsonSchema
 from pydantic.fields import FieldInfo
-from typing_extensions import TypedDict, is_typeddict
+from typing_extensions import is_typeddict
 
 __all__ = [
     "annotated",
@@ -24,7 +22,6 @@ __all__ = [
     "json_text",
     "type_name",
     "unfolded",
-    "usable",
     "without_none",
 ]
 
@@ -118,37 +115,6 @@ def annotated(hint: Any, info: FieldInfo) -> Any:
 def type_name(schema: Any) -> str:
     """The type as an error text names it."""
     return getattr(schema, "__name__", repr(schema))
-
-
-def usable(hint: Any) -> Any:
-    """The hint with every `typing.TypedDict` in it as one that pydantic takes: before Python 3.12 it refuses them."""
-    if sys.version_info >= (3, 12):
-        return hint
-    if typing.is_typeddict(hint):
-        return _extended(hint)
-    origin, arguments = get_origin(hint), get_args(hint)
-    if origin is Annotated:
-        return Annotated[usable(arguments[0]), *hint.__metadata__]
-    changed = tuple(usable(one) for one in arguments)
-    if changed == arguments:
-        return hint
-    if origin in (typing.Union, types.UnionType):
-        return typing.Union[changed]  # noqa: UP007 - made at run time
-    return origin[changed]
-
-
-@cache
-def _extended(record: Any) -> Any:
-    """The same record, made by `typing_extensions`; one class for one, so that hints stay equal."""
-    hints = typing.get_type_hints(record)
-    optional = record.__optional_keys__
-    return TypedDict(  # type: ignore[operator] # the functional form, with fields that are known at run time
-        record.__name__,
-        {
-            name: NotRequired[usable(hint)] if name in optional else usable(hint)
-            for name, hint in hints.items()
-        },
-    )
 
 
 def unfolded(annotation: Any, info: FieldInfo, name: str) -> tuple[Any, str, Any]:

@@ -3,20 +3,20 @@
 import inspect
 import io
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import PurePath
 from types import CoroutineType
 from typing import Any, TypeVar
 
 from fastapi.utils import is_body_allowed_for_status_code
 from pydantic import TypeAdapter, ValidationError
-from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
+from pydantic_core import PydanticSerializationError, to_json
 from starlette.responses import Response
 
 from chutes.errors import ChutesError
+from chutes.json_values import as_plain, encode_json, to_plain
 
-__all__ = ["AnswerError", "Answers", "encode_json", "is_json", "is_picture", "to_plain"]
+__all__ = ["AnswerError", "Answers", "is_json", "is_picture"]
 
 T = TypeVar("T")
 
@@ -68,7 +68,7 @@ class Answers:
             return Response(self.json_body(result), status_code=status_code, media_type=self.content_type)
         if self.schema is not None:
             value = self._checked(self.schema, result)
-            result = self.schema.dump_python(value, mode="json", by_alias=True, fallback=_as_plain)
+            result = self.schema.dump_python(value, mode="json", by_alias=True, fallback=as_plain)
         if is_json(self.content_type) and self.response_class is not None:
             return self.response_class(self._encoded(to_plain, result), status_code=status_code)
         encoded = self._raw(result)
@@ -96,7 +96,7 @@ class Answers:
 
             def encode(result: Any) -> bytes:
                 try:
-                    return to_json(result, by_alias=True, inf_nan_mode="null", fallback=_as_plain)
+                    return to_json(result, by_alias=True, inf_nan_mode="null", fallback=as_plain)
                 except _MISFITS:
                     return careful(result)
 
@@ -105,7 +105,7 @@ class Answers:
 
         def check_and_encode(result: Any) -> bytes:
             try:
-                return dump(validate(result, from_attributes=True), by_alias=True, fallback=_as_plain)
+                return dump(validate(result, from_attributes=True), by_alias=True, fallback=as_plain)
             except _MISFITS:
                 return careful(result)
 
@@ -115,9 +115,9 @@ class Answers:
         try:
             return schema.validator.validate_python(result, from_attributes=True)
         except ValidationError as error:
-            return self._checked_as_plain(schema, result, error)
+            return self._checkedas_plain(schema, result, error)
 
-    def _checked_as_plain(self, schema: TypeAdapter[Any], result: Any, misfit: ValidationError) -> Any:
+    def _checkedas_plain(self, schema: TypeAdapter[Any], result: Any, misfit: ValidationError) -> Any:
         """Try once more with arrays as lists: pydantic itself takes no array for a list."""
         try:
             return schema.validate_python(to_plain(result))
@@ -168,38 +168,14 @@ class Answers:
             ) from error
 
 
-def encode_json(value: Any) -> bytes:
-    """JSON text of models, dataclasses, plain values, and arrays and tensors (anything with `tolist()`).
-
-    Raises:
-        PydanticSerializationError: no rule fits a part of the value.
-    """
-    try:
-        return to_json(value, by_alias=True, inf_nan_mode="null", fallback=_as_plain)
-    except PydanticSerializationError as error:
-        if "surrogates not allowed" not in str(error):
-            raise
-        # Half a character pair is no UTF-8, but JSON can escape it.
-        return json.dumps(to_plain(value), separators=(",", ":")).encode()
-
-
 def _schema_json(schema: TypeAdapter[Any], value: Any) -> bytes:
     try:
-        return schema.serializer.to_json(value, by_alias=True, fallback=_as_plain)
+        return schema.serializer.to_json(value, by_alias=True, fallback=as_plain)
     except PydanticSerializationError as error:
         if "surrogates not allowed" not in str(error):
             raise
-        plain = schema.dump_python(value, mode="json", by_alias=True, fallback=_as_plain)
+        plain = schema.dump_python(value, mode="json", by_alias=True, fallback=as_plain)
         return json.dumps(plain, separators=(",", ":")).encode()
-
-
-def to_plain(value: Any) -> Any:
-    """The same as dicts, lists, text, numbers and None.
-
-    Raises:
-        PydanticSerializationError: no rule fits a part of the value.
-    """
-    return to_jsonable_python(value, by_alias=True, inf_nan_mode="null", fallback=_as_plain)
 
 
 def is_json(content_type: str) -> bool:
@@ -211,19 +187,6 @@ def is_json(content_type: str) -> bool:
 def is_picture(value: Any) -> bool:
     """Whether a result is an image of the library PIL, which is not imported for it."""
     return type(value).__module__.partition(".")[0] == "PIL" and hasattr(value, "save")
-
-
-def _as_plain(value: Any) -> Any:
-    tolist = getattr(value, "tolist", None)
-    if callable(tolist):
-        return tolist()
-    if isinstance(value, Mapping):
-        return dict(value)
-    if isinstance(value, Collection):
-        return list(value)
-    if isinstance(value, PurePath):
-        return str(value)
-    raise TypeError(f"no rule for {type(value).__module__}.{type(value).__qualname__}")
 
 
 def _unawaited(owner: str, coroutine: "CoroutineType[Any, Any, Any]") -> str:

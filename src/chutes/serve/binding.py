@@ -22,6 +22,7 @@ from starlette.requests import HTTPConnection
 
 from chutes.chute.cord import Cord
 from chutes.errors import DefinitionError
+from chutes.loading.type_hints import usable
 from chutes.serve.annotations import (
     annotated,
     field_names,
@@ -32,7 +33,6 @@ from chutes.serve.annotations import (
     json_text,
     type_name,
     unfolded,
-    usable,
     without_none,
 )
 from chutes.serve.hints import cord_hints

@@ -5,12 +5,14 @@ from typing import Any
 
 from starlette.exceptions import HTTPException
 
-from chutes.serve.answers import encode_json
+from chutes.json_values import encode_json
 
 __all__ = ["EVENT_STREAM", "content_type_of", "encoder", "error_event", "framed_event", "is_event_stream"]
 
 EVENT_STREAM = "text/event-stream"
 _JSON_LINES = ("application/jsonl", "application/x-ndjson", "application/ndjson", "application/json-lines")
+# Written as `bytes | bytearray | memoryview` where it is asked for, it would be made anew for every chunk.
+_BYTES = (bytes, bytearray, memoryview)
 _EVENT_FIELDS = ("data:", "event:", "id:", "retry:")
 
 
@@ -40,12 +42,12 @@ def encoder(content_type: str) -> Callable[[Any], bytes]:
     if media_type in _JSON_LINES:
         return lambda chunk: chunk if isinstance(chunk, bytes) else _text_or_json(chunk, end=b"\n")
     return lambda chunk: (
-        bytes(chunk) if isinstance(chunk, bytes | bytearray | memoryview) else _text_or_json(chunk)
+        bytes(chunk) if isinstance(chunk, _BYTES) else _text_or_json(chunk)
     )
 
 
 def _event_bytes(chunk: Any) -> bytes:
-    if isinstance(chunk, bytes | bytearray | memoryview):
+    if isinstance(chunk, _BYTES):
         return bytes(chunk)
     if isinstance(chunk, str):
         return framed_event(chunk).encode(errors="replace")
@@ -73,7 +75,7 @@ def _text_or_json(chunk: Any, end: bytes = b"") -> bytes:
 
 def content_type_of(first: Any) -> str:
     """The content type of a stream that begins with this chunk."""
-    if isinstance(first, bytes | bytearray | memoryview):
+    if isinstance(first, _BYTES):
         return "application/octet-stream"
     return "text/plain" if isinstance(first, str) else EVENT_STREAM
 

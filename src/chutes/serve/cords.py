@@ -18,8 +18,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from chutes.chute.batch import Batch
 from chutes.chute.cord import Cord
 from chutes.errors import DefinitionError, QueueFull
+from chutes.loading.type_hints import usable
 from chutes.serve.admission import Admission
-from chutes.serve.annotations import usable
 from chutes.serve.answers import Answers
 from chutes.serve.batching import Batcher
 from chutes.serve.binding import Binding, bind

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from chutes.serve.answers import to_plain
+from chutes.json_values import to_plain
 from chutes.serve.lifecycle import Lifecycle, State
 from chutes.serve.threads import Threads
 from chutes.serve.watchdog import Watchdog

@@ -22,7 +22,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import compile_path
 
 from chutes.chute.cord import Cord
-from chutes.serve.annotations import usable
+from chutes.loading.type_hints import usable
 from chutes.serve.answers import is_json
 from chutes.serve.binding import BODY_VERBS, Binding
 from chutes.serve.hints import cord_hints

@@ -15,9 +15,9 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from chutes.chute.websocket import Socket
 from chutes.errors import DefinitionError
+from chutes.loading.type_hints import read_hints
 from chutes.serve.exchange import shown_path
 from chutes.serve.failures import cancelled_from_outside, log_failure, wants_errors
-from chutes.serve.hints import read_hints
 
 if TYPE_CHECKING:
     from chutes.serve.app import ServedChute

@@ -23,6 +23,8 @@ from chutes.serve.threads import Threads
 __all__ = ["StreamAborted", "StreamReply", "is_stream", "stream_reply"]
 
 _TURN_SECONDS = 0.001
+# As many passes of the loop lie between the end of a connection and the cancellation of its stream.
+_TURN_PASSES = 5
 _NOTHING = object()
 
 
@@ -195,7 +197,8 @@ class StreamReply(Response):
             await send(encode(chunk))
             if time.perf_counter() - turn > _TURN_SECONDS:
                 # A generator that never waits would keep the loop to itself, even once its client has left.
-                await asyncio.sleep(0)
+                for _ in range(_TURN_PASSES):
+                    await asyncio.sleep(0)
                 turn = time.perf_counter()
 
     def _check(self, limit: asyncio.Timeout) -> None:

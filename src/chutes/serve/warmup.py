@@ -15,7 +15,7 @@ from starlette.types import Message, Scope
 from chutes.chute.cord import Cord
 from chutes.chute.warmup import is_model, takes_form
 from chutes.errors import StartupError
-from chutes.serve.answers import encode_json
+from chutes.json_values import encode_json
 from chutes.serve.binding import BODY_VERBS
 from chutes.serve.exchange import OwnExchange
 from chutes.serve.logs import current_request_id
