@@ -41,6 +41,7 @@ class Wire(asyncio.Protocol):
         self._size_before: int
         self._chunks: int
         self._first: float
+        self._complete: bool
         self._events: EventCounter | None
         self._kept: bytearray | None
         self._clear()
@@ -117,6 +118,10 @@ class Wire(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         """See httptools."""
+        if self._complete:
+            # An answer that nobody asked for came in one piece with the one before it.
+            self._keeps_alive = False
+            return
         headers = self._headers
         self._status = self._parser.get_status_code()
         media = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
@@ -136,6 +141,8 @@ class Wire(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         """See httptools."""
+        if self._complete:
+            return
         self._size += len(body)
         if self._kept is not None:
             if self._request is not None and (self._request.keep or len(self._kept) < _LONGEST_EXAMPLE):
@@ -159,7 +166,7 @@ class Wire(asyncio.Protocol):
         """See httptools."""
         if self._status in _INFORMATIONAL:
             self._clear()
-        else:
+        elif not self._complete:
             # The parser knows it only as long as it has not begun with what comes next.
             self._keeps_alive = self._parser.should_keep_alive()
             self._complete = True
