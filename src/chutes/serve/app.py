@@ -23,8 +23,8 @@ from chutes.chute.chute import Chute, definition_of
 from chutes.chute.config import check_installed
 from chutes.chute.cord import Cord
 from chutes.chute.websocket import Socket
+from chutes.json_values import encode_json
 from chutes.serve.admission import Admission
-from chutes.serve.answers import encode_json
 from chutes.serve.auth import KeyRing
 from chutes.serve.batching import Batcher
 from chutes.serve.calls import CLIENT_CLOSED_REQUEST
