@@ -153,6 +153,13 @@ def test_a_stall_counts_for_every_request_that_was_due_meanwhile():
     assert run.tally.held == pytest.approx(110, abs=10)
 
 
+def test_a_queue_of_random_arrivals_is_as_long_as_queueing_theory_says():
+    # One server, 10 ms each, half of its capacity asked for: a wait of 10 ms * 0.5 / (2 * (1 - 0.5)) on average.
+    run = Driven(Plan(clients=1000, rate=50.0, duration=400.0), [0.01], concurrency=1)
+
+    assert spread_of(run.tally.latencies).mean == pytest.approx(0.015, rel=0.03)
+
+
 def test_an_overloaded_chute_answers_at_its_own_rate():
     plan = Plan(clients=1000, rate=400.0, arrivals="constant", duration=5.0)
     run = Driven(plan, [0.02], concurrency=4, queue=8)
