@@ -2,9 +2,11 @@
 
 import json
 import os
+import sys
 
 import chutes.errors
-from chutes.tracebacks import format_user_traceback, is_user_file, user_frames
+from chutes.testing import wait_until
+from chutes.tracebacks import format_user_stack, format_user_traceback, is_user_file, user_frames
 
 
 def _fails_inside_a_library():
@@ -70,6 +72,27 @@ def test_the_exceptions_of_a_group_are_shown_in_the_same_way():
     assert "JSONDecodeError" in text
     assert "KeyError: 'x'" in text
     assert "decoder.py" not in text
+
+
+def test_of_a_stack_the_users_functions_that_we_called_are_shown():
+    shown = []
+
+    def called():
+        shown.append(format_user_stack(sys._getframe()))
+        return True
+
+    wait_until(called)
+
+    assert [line.rpartition(" in ")[2] for line in shown[0].splitlines() if line.startswith("  File")] == [
+        "called"
+    ]
+
+
+def test_of_a_stack_without_any_the_innermost_frames_are_shown():
+    (shown,) = list(map(format_user_stack, [sys._getframe()]))
+
+    assert shown.count("  File ") == 6
+    assert shown.splitlines()[-1].strip() == "(shown,) = list(map(format_user_stack, [sys._getframe()]))"
 
 
 def test_all_frames_stay_when_none_is_the_users():

@@ -8,7 +8,7 @@ ChutesError
 ├── SettingsError (ValueError)       correct the environment variable that it names
 ├── LoadError                        correct the reference on the command line
 ├── ServeError                       free the port, or choose another
-├── StartupError                     read the traceback of the hook that failed
+├── StartupError                     read the traceback of the hook or the warm-up call that failed
 ├── ShutdownError                    likewise, for a shutdown hook
 ├── BatchError                       correct the batched function: its results do not fit its items
 ├── StoreError                       look after the database of the jobs: its disk, its address, its version
@@ -105,7 +105,7 @@ class ServeError(ChutesError):
 
 
 class StartupError(ChutesError):
-    """A startup hook failed; its own exception is the cause."""
+    """A startup hook or a warm-up call failed; what the user's code raised is the cause."""
 
 
 class ShutdownError(ChutesError):

@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import logging
 import threading
+from typing import Annotated
 
 import pytest
 from fastapi import Depends, HTTPException, Request, UploadFile
@@ -29,6 +30,9 @@ class Query:
     tags: list[str]
     exact: bool = True
     note: str | None = None
+
+
+Picture = Annotated[UploadFile, "with a caption"]
 
 
 @pytest.fixture
@@ -125,6 +129,10 @@ def test_an_example_of_what_no_call_can_send_is_passed_over(chute):
 
     @chute.cord("/upload", minimal_input_schema=Prompt(prompt="hello"))
     async def upload(self, file: UploadFile, prompt: str = ""):
+        self.calls.append(prompt)
+
+    @chute.cord("/named", minimal_input_schema=Prompt(prompt="hello"))
+    async def named(self, file: "Picture", prompt: str = ""):
         self.calls.append(prompt)
 
     assert started(chute) == []

@@ -13,10 +13,10 @@ from pydantic_core import PydanticSerializationError
 from starlette.types import Message, Scope
 
 from chutes.chute.cord import Cord
-from chutes.chute.warmup import is_model, takes_form
+from chutes.chute.warmup import is_model
 from chutes.errors import StartupError
 from chutes.json_values import encode_json
-from chutes.serve.binding import BODY_VERBS
+from chutes.serve.binding import BODY_VERBS, bind
 from chutes.serve.exchange import OwnExchange
 from chutes.serve.logs import current_request_id
 from chutes.serve.streaming import StreamAborted
@@ -60,9 +60,10 @@ def warmup_arguments(cord: Cord) -> Any:
     if cord.warmup is not None:
         return cord.warmup
     example = cord.minimal_input_schema
-    given = is_model(example) or (isinstance(example, Mapping) and not _is_json_schema(example))
-    callable_so = not (cord.passthrough or "{" in cord.path or takes_form(cord.function))
-    return example if given and callable_so else None
+    if not is_model(example) and (not isinstance(example, Mapping) or _is_json_schema(example)):
+        return None
+    unsendable = cord.passthrough or "{" in cord.path or bind(cord, frozenset()).in_form
+    return None if unsendable else example
 
 
 def _is_json_schema(example: Mapping[str, Any]) -> bool:
