@@ -24,7 +24,7 @@ __all__ = ["StreamAborted", "StreamReply", "is_stream", "stream_reply"]
 
 _TURN_SECONDS = 0.001
 # As many passes of the loop lie between the end of a connection and the cancellation of its stream.
-_TURN_PASSES = 5
+_TURN_PASSES = 4
 _NOTHING = object()
 
 
