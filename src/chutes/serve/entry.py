@@ -17,7 +17,7 @@ from starlette.types import Message, Receive, Scope, Send
 from chutes.errors import NotReady, RequestError
 from chutes.json_values import encode_json
 from chutes.serve.auth import KeyRing
-from chutes.serve.body import limited
+from chutes.serve.body import Bodies, Body
 from chutes.serve.exchange import Exchange, shown_path
 from chutes.serve.failures import cancelled_from_outside, log_failure, wants_errors
 from chutes.serve.lifecycle import State
@@ -52,7 +52,7 @@ class Entry:
         self._keys = keys
         self._is_open = not keys
         self._requests = logging.getLogger("chutes.requests")
-        self._limit = served.chute.config.max_body_size
+        self._bodies = Bodies(served.chute.config.max_body_size)
         self._root = served.app.root_path
 
     @property
@@ -79,14 +79,15 @@ class Entry:
         exchange.attach(scope, self._lifecycle.values)
         token = current_request_id.set(exchange.request_id)
         tracked = exchange.track
+        body: Body | None = None
         try:
             if not scope["path"].endswith(_PROBES) or not await self._probe(scope, tracked):
                 if self._lifecycle.state is not _READY or not self._is_open:
                     self._admit(scope)
-                receive = limited(scope, headers, receive, self._limit)
+                body = self._bodies.of(scope, headers, receive)
                 front = self._served.front
                 exchange.direct = front is not self._served.app
-                await front(scope, receive, tracked)
+                await front(scope, receive if body is None else body.receive, tracked)
         except RequestError as error:
             await _send_error(tracked, error)
         except StreamAborted:
@@ -99,6 +100,8 @@ class Entry:
         except (Exception, SystemExit) as error:  # noqa: BLE001 - the edge of the request: nothing may escape unlogged
             await self._failed(scope, exchange, tracked, error)
         finally:
+            if body is not None:
+                body.close()
             self._count(scope, exchange)
             current_request_id.reset(token)
 
