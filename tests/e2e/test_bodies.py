@@ -7,7 +7,7 @@ import pytest
 MEGABYTE = 1024 * 1024
 LARGEST = 4 * MEGABYTE
 AT_ONCE = 16
-CLIENTS = 150
+CLIENTS = 64
 BODY = b'{"text":"%s"}' % (b"a" * (LARGEST - 11))
 CHUTE = f"""
 from chutes.chute import Chute
