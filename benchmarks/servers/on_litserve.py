@@ -80,7 +80,8 @@ class Stream(litserve.LitAPI):
     def predict(self, x: dict) -> Iterator[str]:
         yield from TOKENS
 
-    def encode_response(self, output: Iterator[str]) -> Iterator[str]:
+    # LitServe makes a response model of a type for the result, and there is none for an iterator.
+    def encode_response(self, output: Iterator[str]):
         for token in output:
             yield "data: " + json.dumps({"token": token}) + "\n\n"
 
