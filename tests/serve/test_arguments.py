@@ -7,30 +7,15 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Generic, NotRequired, TypeVar
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field, RootModel, field_validator
+from pydantic import BaseModel, ConfigDict, Field, RootModel
 from typing_extensions import TypedDict
 
 from chutes.errors import DefinitionError
 from chutes.testing import TestClient
+from support.arguments import Image, Prompt, call, problems
 from support.serving import new_chute, serving
 
 T = TypeVar("T")
-
-
-class Prompt(BaseModel):
-    text: str
-    limit: int = Field(10, ge=1, le=100)
-
-    @field_validator("text")
-    @classmethod
-    def not_blank(cls, text):
-        if not text.strip():
-            raise ValueError("is blank")
-        return text
-
-
-class Image(BaseModel):
-    url: str
 
 
 class Box(BaseModel, Generic[T]):
@@ -54,19 +39,6 @@ class Options(TypedDict):
 class OldOptions(typing.TypedDict):
     name: str
     size: NotRequired[int]
-
-
-def call(function, body=None, *, method="POST", **options):
-    with serving(function, method=method, **options) as client:
-        if isinstance(body, bytes):
-            headers = {"content-type": "application/json"}
-            return client.request(method, "/run", content=body, headers=headers)
-        return client.request(method, "/run", **({} if body is None else {"json": body}))
-
-
-def problems(response):
-    assert response.status_code == 422
-    return [(tuple(one["loc"]), one["type"]) for one in response.json()["detail"]]
 
 
 async def takes_model(self, params: Prompt):

@@ -6,41 +6,14 @@ import uuid
 from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import BaseModel, Field, field_validator
+from pydantic import Field
 
+from support.arguments import Image, Prompt, call, problems
 from support.serving import serving
-
-
-class Prompt(BaseModel):
-    text: str
-    limit: int = Field(10, ge=1, le=100)
-
-    @field_validator("text")
-    @classmethod
-    def not_blank(cls, text):
-        if not text.strip():
-            raise ValueError("is blank")
-        return text
-
-
-class Image(BaseModel):
-    url: str
 
 
 class Colour(enum.Enum):
     RED = "red"
-
-
-def call(function, body=None):
-    with serving(function) as client:
-        if isinstance(body, bytes):
-            return client.post("/run", content=body, headers={"content-type": "application/json"})
-        return client.post("/run", **({} if body is None else {"json": body}))
-
-
-def problems(response):
-    assert response.status_code == 422
-    return [(tuple(one["loc"]), one["type"]) for one in response.json()["detail"]]
 
 
 async def by_name(

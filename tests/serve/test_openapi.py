@@ -2,20 +2,18 @@
 
 import dataclasses
 import enum
-from collections.abc import AsyncIterator, Iterator
 from typing import Annotated
 
 import fastapi
-import numpy as np
-import PIL.Image
 import pytest
 from fastapi import Body, Depends, Form, Header, Query, Request, Response, UploadFile
-from fastapi.responses import FileResponse, HTMLResponse, StreamingResponse
+from fastapi.responses import StreamingResponse
 from openapi_spec_validator import validate
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
 from support.openapi import body_schema, described, operation
+from support.outputs import Answer, arrays, events, file, nothing, page, parts, picture, raw, tokens, unknown
 from support.serving import new_chute
 
 
@@ -27,10 +25,6 @@ class Prompt(BaseModel):
 class Least(BaseModel):
     text: str = Field(examples=["Hello"])
     temperature: float = 0.7
-
-
-class Answer(BaseModel):
-    text: str
 
 
 @dataclasses.dataclass
@@ -58,14 +52,8 @@ async def whole_dict(self, data: dict): ...
 async def typed_dict(self, options: Options) -> Point: ...
 async def union(self, what: Prompt | Point) -> dict[str, int]: ...
 async def optional(self, params: Prompt | None = None) -> str: ...
-async def nothing(self) -> None: ...
 async def unannotated(self, data, more=1): ...
 async def several(self, prompt: Prompt, point: Point) -> int: ...
-async def arrays(self, text: str) -> np.ndarray: ...
-async def picture(self, text: str) -> PIL.Image.Image: ...
-async def raw(self, text: str) -> bytes: ...
-async def file(self) -> FileResponse: ...
-async def page(self) -> HTMLResponse: ...
 async def response(self, request: Request, response: Response) -> Response: ...
 async def injected(self, text: str, user: Annotated[str, Depends(lambda: "u")], note: str = Body("")): ...
 async def headers(self, text: str, x_token: Annotated[str, Header()], limit: Annotated[int, Query()] = 1): ...
@@ -77,22 +65,6 @@ async def by_query(self, word: str, count: int = 1, tags: list[str] = [], colour
 async def spread(self, params: Prompt): ...
 async def spread_dict(self, data: dict): ...
 async def nested_query(self, prompt: Prompt, point: Point): ...
-async def tokens(self, prompt: str) -> AsyncIterator[str]:
-    yield ""
-
-
-async def parts(self) -> AsyncIterator[bytes]:
-    yield b""
-
-
-def events(self) -> Iterator[Answer]:
-    yield Answer(text="")
-
-
-async def unknown(self):
-    yield 1
-
-
 async def streaming_response(self) -> StreamingResponse: ...
 
 

@@ -1,45 +1,27 @@
 """What `/openapi.json` says of the answers of cords."""
 
-from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-import numpy as np
-import PIL.Image
 import pytest
-from fastapi.responses import FileResponse, HTMLResponse
 from openapi_spec_validator import validate
-from pydantic import BaseModel
 
 from support.openapi import body_schema, described, ok, operation
+from support.outputs import (
+    Answer,
+    arrays,
+    by_name,
+    events,
+    file,
+    nothing,
+    page,
+    parts,
+    picture,
+    raw,
+    tokens,
+    unknown,
+    whole_dict,
+)
 from support.serving import new_chute
-
-
-class Answer(BaseModel):
-    text: str
-
-
-async def by_name(self, prompt: str) -> Answer: ...
-async def whole_dict(self, data: dict): ...
-async def nothing(self) -> None: ...
-async def arrays(self, text: str) -> np.ndarray: ...
-async def picture(self, text: str) -> PIL.Image.Image: ...
-async def raw(self, text: str) -> bytes: ...
-async def file(self) -> FileResponse: ...
-async def page(self) -> HTMLResponse: ...
-async def tokens(self, prompt: str) -> AsyncIterator[str]:
-    yield ""
-
-
-async def parts(self) -> AsyncIterator[bytes]:
-    yield b""
-
-
-def events(self) -> Iterator[Answer]:
-    yield Answer(text="")
-
-
-async def unknown(self):
-    yield 1
 
 
 @pytest.mark.parametrize(
