@@ -93,8 +93,8 @@ class FastCord:
     async def answer(self, long_way: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or hand it over to the long way."""
         exchange, reader = exchange_of(scope), self._reader
-        exchange.meter = self._meter
-        self._meter.in_flight += 1
+        exchange.meter = meter = self._meter
+        meter.in_flight += 1
         seen: list[Message] = []
         error: Exception | None = None
         try:
@@ -119,7 +119,7 @@ class FastCord:
         finally:
             # The error's traceback leads here: the two would keep each other until the next collection.
             del error
-            self._meter.in_flight -= 1
+            meter.in_flight -= 1
             if exchange.place is not None:
                 exchange.place.leave()
 

@@ -98,7 +98,10 @@ class CordMeter:
     def count(self, status: int, seconds: float) -> None:
         """One answered request, from its arrival to the last byte of its answer."""
         self.requests[status] = self.requests.get(status, 0) + 1
-        self.durations.observe(seconds)
+        # As `observe` has it: every request comes by here.
+        durations = self.durations
+        durations.counts[bisect_left(durations.bounds, seconds)] += 1
+        durations.sum += seconds
 
     def queued(self, seconds: float) -> None:
         """One call that got its slot, or its batch, after it had waited."""
