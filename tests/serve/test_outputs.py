@@ -168,6 +168,7 @@ def test_what_nothing_can_encode_is_500_and_the_log_says_what_to_write(result, c
     assert "secret" not in response.text
     assert "Cord 'run' returned" in caplog.text
     assert "output_content_type such as 'image/png'" in caplog.text
+    assert "Traceback" not in caplog.text
 
 
 def test_a_list_that_holds_itself_is_500(caplog):

@@ -7,6 +7,7 @@ from types import TracebackType
 
 from starlette.types import Scope
 
+from chutes.serve.answers import AnswerError
 from chutes.serve.spans import record_error
 
 __all__ = ["cancelled_from_outside", "log_failure", "wants_errors"]
@@ -17,11 +18,13 @@ _OURS = str(Path(__file__).parent)
 def log_failure(logger: logging.Logger, what: str, error: BaseException) -> None:
     """Log `error`, and note it in the trace, with its traceback from the user's function on.
 
-    Thirty frames of server, middleware and routing above it are the same for every error, and hide it.
+    Thirty frames of server, middleware and routing above it are the same for every error, and hide it. A result that
+    cannot be sent has no frame of the user's at all: its text says what it was.
     """
     record_error(error)
     summary = f"{what}: {type(error).__name__}: {error}" if str(error) else f"{what}: {type(error).__name__}"
-    logger.error("%s", summary, exc_info=(type(error), error, _below_ours(error.__traceback__)))
+    whole = None if isinstance(error, AnswerError) else (type(error), error, _below_ours(error.__traceback__))
+    logger.error("%s", summary, exc_info=whole)
 
 
 def cancelled_from_outside(error: BaseException) -> bool:
