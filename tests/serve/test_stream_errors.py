@@ -62,14 +62,24 @@ def test_an_error_among_events_is_an_event_and_then_the_end(source, caplog):
     assert (first, rest) == ('data: {"n":1}', "")
     kind, data = second.split("\n")
     assert kind == "event: error"
-    assert json.loads(data.removeprefix("data: ")) == {"detail": "Internal Server Error", "request_id": "r-1"}
+    assert json.loads(data.removeprefix("data: ")) == {
+        "detail": "Internal Server Error",
+        "request_id": "r-1",
+        "error": {"message": "Internal Server Error"},
+    }
     assert caplog.text.count("ValueError: secret") == 2, "the summary, and the last line of one traceback"
 
 
 def test_an_http_exception_among_events_shows_its_detail():
     response = answer_of(failing([{"n": 1}], HTTPException(429, "slow down")))
     data = json.loads(response.text.split("event: error\ndata: ")[1])
-    assert (data["detail"], data["status"]) == ("slow down", 429)
+    assert (data["detail"], data["status"], data["error"]) == ("slow down", 429, {"message": "slow down"})
+
+
+def test_an_http_exception_among_events_may_have_a_detail_of_any_form():
+    response = answer_of(failing([{"n": 1}], HTTPException(429, {"wait": 3})))
+    data = json.loads(response.text.split("event: error\ndata: ")[1])
+    assert (data["detail"], data["error"]) == ({"wait": 3}, {"message": '{"wait":3}'})
 
 
 def test_a_chunk_that_nothing_can_encode_is_an_error_of_the_stream(caplog):

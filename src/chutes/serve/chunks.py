@@ -41,9 +41,7 @@ def encoder(content_type: str) -> Callable[[Any], bytes]:
         return _event_bytes
     if media_type in _JSON_LINES:
         return lambda chunk: chunk if isinstance(chunk, bytes) else _text_or_json(chunk, end=b"\n")
-    return lambda chunk: (
-        bytes(chunk) if isinstance(chunk, _BYTES) else _text_or_json(chunk)
-    )
+    return lambda chunk: bytes(chunk) if isinstance(chunk, _BYTES) else _text_or_json(chunk)
 
 
 def _event_bytes(chunk: Any) -> bytes:
@@ -81,11 +79,13 @@ def content_type_of(first: Any) -> str:
 
 
 def error_event(error: Exception, request_id: str | None) -> bytes:
-    """The last event of a stream that fails."""
+    """The last event of a stream that fails; clients of OpenAI's protocol look for `error` in it."""
     body: dict[str, Any] = {"detail": "Internal Server Error"}
     if isinstance(error, HTTPException):
         body = {"detail": error.detail, "status": error.status_code}
+    detail = body["detail"]
     body["request_id"] = request_id
+    body["error"] = {"message": detail if isinstance(detail, str) else encode_json(detail).decode()}
     return b"event: error\ndata: " + encode_json(body) + b"\n\n"
 
 
