@@ -204,5 +204,8 @@ def test_a_cord_that_cannot_be_served_ends_the_startup():
     @chute.cord("/run")
     async def run(self, thing: Odd): ...
 
-    with pytest.raises(DefinitionError, match=r"Cord 'run' cannot be served.*Odd"), TestClient(chute):
+    with (
+        pytest.raises(DefinitionError, match=r"Cord 'run' cannot be served: pydantic cannot .*Odd'>\. Write"),
+        TestClient(chute),
+    ):
         pass

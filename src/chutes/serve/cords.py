@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fastapi.routing import APIRoute
-from pydantic import TypeAdapter
+from pydantic import PydanticSchemaGenerationError, TypeAdapter
 from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -97,9 +97,7 @@ def add_cord_route(served: "ServedChute", cord: Cord) -> None:
         raise
     except (AssertionError, TypeError, ValueError, RuntimeError) as error:
         # FastAPI's and pydantic's own errors are RuntimeErrors.
-        raise DefinitionError(
-            f"Cord {cord.name!r} cannot be served: {(str(error) or type(error).__name__).splitlines()[0]}"
-        ) from error
+        raise DefinitionError(f"Cord {cord.name!r} cannot be served: {_reason(error)}") from error
     route = router.routes[-1]
     if not isinstance(
         route, CordRoute
@@ -108,6 +106,18 @@ def add_cord_route(served: "ServedChute", cord: Cord) -> None:
     route.serve(served, call)
     if twin is not None:
         _pair(served, twin, route)
+
+
+def _reason(error: Exception) -> str:
+    first = (str(error) or type(error).__name__).splitlines()[0]
+    if not isinstance(error, PydanticSchemaGenerationError):
+        return first
+    # What pydantic proposes is for models, of which there may be none.
+    kind = first.removeprefix("Unable to generate pydantic-core schema for ").partition(". ")[0]
+    return (
+        f"pydantic cannot read or write {kind}. Write a model, a dataclass or a type of Python's own in its place, "
+        "or no hint at all."
+    )
 
 
 def _pair(served: "ServedChute", first: CordRoute, second: CordRoute) -> None:
