@@ -72,6 +72,25 @@ def test_each_stall_is_told_and_counted(served, caplog):
     assert stalls(served) == (3, 4.5)
 
 
+def test_a_stall_that_stopped_the_watchdog_too_is_told_without_its_stack(served, caplog):
+    served.watchdog.beat()
+    served.watchdog.look(7)
+    assert stalls(served) == (1, 7)
+    assert served.health.alive()[0] == 503
+    wait_until(lambda: caplog.records)
+    (warning,) = log_lines(caplog, logging.WARNING)
+    assert warning.startswith("The event loop was blocked for 7.0 s by code that kept Python's lock")
+    assert "  File" not in warning
+
+
+def test_a_late_look_at_a_loop_that_ran_meanwhile_is_no_stall(served, caplog):
+    for _ in range(60):
+        served.watchdog.beat()
+    served.watchdog.look(7)
+    assert stalls(served) == (0, 0)
+    assert not caplog.records
+
+
 def test_livez_fails_at_the_limit_and_until_the_beat_after_the_next(served):
     health = served.health
     served.watchdog.look(4.9)

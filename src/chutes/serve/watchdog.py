@@ -20,6 +20,8 @@ _BEAT_SECONDS = 0.1
 _LOOK_SECONDS = 0.1
 _OVERSLEPT_SECONDS = 0.5
 _STALL_SECONDS = 1.0
+# The loop catches up on one beat at once, and may get to the next before anybody looks.
+_FEW_BEATS = 2
 _LAST_WORDS_SECONDS = 1.0
 _DEBUGGERS = frozenset({"_pydevd_bundle", "bdb", "debugpy", "pdb", "pydevd"})
 
@@ -89,7 +91,10 @@ class Watchdog:
         if seen != former:
             self._seen = seen
             # What blocked the start does not go on as a stall of the chute that it made ready.
-            self._on_beat(same_phase=seen[1] is former[1])
+            same_phase = seen[1] is former[1]
+            if same_phase and seconds >= _STALL_SECONDS and seen[0] - former[0] <= _FEW_BEATS:
+                self._on_unseen(seconds)
+            self._on_beat(same_phase=same_phase)
             return
         self._blocked += seconds
         if self._told:
@@ -103,6 +108,21 @@ class Watchdog:
             now, cpu = time.monotonic(), time.process_time()
             self.look(time_awake(now - before, cpu - cpu_before))
             before, cpu_before = now, cpu
+
+    def _on_unseen(self, seconds: float) -> None:
+        """A stall that was over when this thread ran again: the two were waiting for the same."""
+        self._blocked += seconds
+        if not self._lifecycle.accepts:
+            return
+        self._count(seconds)
+        if not self._told:
+            self._meter.stalls += 1
+            self._request_id = None
+            self._say(
+                logging.WARNING,
+                f"The event loop was blocked for {seconds:.1f} s by code that kept Python's lock, as a C extension can: all "
+                "threads stood still, so nobody saw which.",
+            )
 
     def _on_beat(self, *, same_phase: bool) -> None:
         if self._told:
