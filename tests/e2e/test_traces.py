@@ -12,7 +12,7 @@ import logging
 
 from chutes.chute import Chute
 
-chute = Chute("acme", "traced", "python:3.11", concurrency=2)
+chute = Chute("acme", "traced", "python:3.11", concurrency=2, revision="1.2.3")
 
 
 @chute.on_startup()
@@ -73,7 +73,9 @@ def test_the_address_of_a_collector_is_all_that_it_takes(run):
         (child,) = collector.named("tokenize")
         (failed,) = collector.named("POST /fail")
     assert set(collector.paths) == {"/v1/traces"}
-    assert {one["service.name"] for one in collector.services} == {"traced"}
+    assert {(one["service.name"], one["service.version"]) for one in collector.services} == {
+        ("traced", "1.2.3")
+    }
     assert (request.trace_id.hex(), request.parent_span_id.hex()) == (TRACE, PARENT)
     assert (child.trace_id, child.parent_span_id) == (request.trace_id, request.span_id)
     told = attributes(request)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-import time
+import threading
 
 import pytest
 from fastapi import BackgroundTasks, Depends, Request
@@ -63,6 +63,7 @@ class OwnError(Exception):
 def chute(request, monkeypatch):
     monkeypatch.setenv("CHUTES_FAST_PATH", request.param)
     chute = new_chute(concurrency=4)
+    answered = chute.answered = threading.Event()
 
     @chute.cord("/call")
     async def call(self, request: Request) -> str:
@@ -110,9 +111,9 @@ def chute(request, monkeypatch):
     async def fail(self) -> str:
         raise OwnError
 
-    @chute.cord("/slow", timeout=0.05)
+    @chute.cord("/slow", timeout=1)
     def slow(self) -> str:
-        time.sleep(0.2)
+        answered.wait(30)
         logger.info("after the deadline")
         return "late"
 
@@ -186,6 +187,7 @@ def test_a_websocket_has_it_for_its_whole_life(chute, lines):
 def test_a_call_that_goes_on_after_its_deadline_keeps_it(chute, lines):
     with TestClient(chute) as client:
         assert client.post("/slow", headers={"x-request-id": "one"}).status_code == 504
+        chute.answered.set()
         client.post("/call", headers={"x-request-id": "two"})
         wait_until(lambda: any("ended" in said for _, said in lines.found))
     assert lines.of("after the deadline") == ["one"]

@@ -9,7 +9,9 @@ from chutes.errors import SettingsError
 from chutes.serve.telemetry import tracing_of
 from chutes.serve.tracing import Tracing
 from chutes.settings import OtelSettings
+from chutes.testing import TestClient
 from support.serving import new_chute
+from support.traces import Spans
 
 CONFIG = new_chute().config
 
@@ -45,6 +47,18 @@ def test_the_extra_is_named_where_the_exporter_is_missing(monkeypatch):
     monkeypatch.setattr("chutes.serve.telemetry.entry_points", lambda **_: [])
     with pytest.raises(SettingsError, match=r'pip install "openchutes\[otel\]"'):
         tracing_of(CONFIG, OtelSettings(tracing="asked"))
+
+
+def test_a_provider_that_the_user_has_set_is_used_as_it_is(monkeypatch):
+    chute = new_chute()
+    chute.cord("/run")(lambda self: 1)
+    spans = Spans(chute)
+    monkeypatch.setattr("opentelemetry.trace.get_tracer_provider", lambda: spans.provider)
+    monkeypatch.setattr("opentelemetry.trace.set_tracer_provider", pytest.fail)
+    chute.app.served.tracing = tracing_of(CONFIG, OtelSettings(tracing="asked"))
+    with TestClient(chute) as client:
+        client.post("/run")
+    assert spans.one().name == "POST /run"
 
 
 def test_what_is_left_is_sent_at_the_end_without_waiting_for_ever():

@@ -1,9 +1,11 @@
 """Traces of what goes on after the first bytes, or for several requests: streams, background tasks, websockets, batches."""
 
 import asyncio
+import contextlib
 import logging
 import threading
 
+import httpx2
 import pytest
 from fastapi import BackgroundTasks
 from opentelemetry.trace import SpanKind, StatusCode
@@ -57,6 +59,23 @@ async def test_a_stream_that_fails_is_an_error_though_its_status_was_200():
     assert span.status.status_code is StatusCode.ERROR
     assert span.attributes["error.type"] == "RuntimeError"
     assert len(span.events) == 1
+
+
+@pytest.mark.parametrize("events", [True, False])
+def test_a_stream_that_is_ended_at_its_deadline_is_an_error(events):
+    chute = new_chute()
+
+    @chute.cord("/slow", stream=True, timeout=0.05)
+    async def slow(self):
+        yield {"n": 1} if events else "a"
+        await asyncio.sleep(60)
+
+    with tracing(chute) as (client, spans):
+        with contextlib.suppress(httpx2.HTTPError):
+            client.post("/slow")
+        span = spans.one()
+    assert span.status.status_code is StatusCode.ERROR
+    assert span.attributes["error.type"] == "starlette.exceptions.HTTPException"
 
 
 async def test_a_client_that_leaves_ends_the_span_of_its_stream():

@@ -18,6 +18,7 @@ from chutes.serve.delivery import Delivery
 from chutes.serve.disconnects import CLIENT_CLOSED_REQUEST, ClientGone, Disconnects
 from chutes.serve.exchange import Exchange, exchange_of, shown_path
 from chutes.serve.failures import log_failure, wants_errors
+from chutes.serve.spans import record_error
 from chutes.serve.threads import Threads
 
 __all__ = ["StreamAborted", "StreamReply", "is_stream", "stream_reply"]
@@ -225,6 +226,7 @@ class StreamReply(Response):
             exchange.meter.timeouts += 1
         self._close_aside(exchange)
         error = HTTPException(HTTPStatus.GATEWAY_TIMEOUT, text)
+        record_error(error)
         if not delivery.begun:
             raise error from None
         if not self.is_events or delivery.blocked:
