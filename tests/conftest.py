@@ -2,6 +2,7 @@
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -19,11 +20,12 @@ def pytest_configure() -> None:
 
 
 @pytest.fixture(autouse=True)
-def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A test sees none of the `CHUTES_*` variables of the shell that it is run from."""
+def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A test sees none of the `CHUTES_*` variables of the shell that it is run from, and has a home of its own."""
     for name in os.environ:
         if name.startswith("CHUTES_"):
             monkeypatch.delenv(name)
+    monkeypatch.setenv("CHUTES_HOME", str(tmp_path / "chutes-home"))
 
 
 @pytest.fixture

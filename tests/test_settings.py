@@ -20,6 +20,7 @@ def test_every_variable_is_read():
         {
             "CHUTES_API_KEYS": "a,b",
             "CHUTES_API_KEY": "a",
+            "CHUTES_DATABASE_URL": " postgresql://me:secret@db/jobs ",
             "CHUTES_HOME": "/srv/chutes",
             "CHUTES_HOST": "::1",
             "CHUTES_LISTEN_FD": "7",
@@ -33,6 +34,7 @@ def test_every_variable_is_read():
     assert settings == Settings(
         api_keys="a,b",
         api_key="a",
+        database_url="postgresql://me:secret@db/jobs",
         home=Path("/srv/chutes"),
         host="::1",
         listen_fd=7,
@@ -172,3 +174,15 @@ def test_a_log_level_is_folded_and_checked():
     assert check_log_level(" WARNING ") == "warning"
     with pytest.raises(SettingsError, match="It is one of debug, info, warning, error, critical"):
         check_log_level("loud")
+
+
+@pytest.mark.parametrize("url", ["mysql://me:secret@db/jobs", "me:secret@db/jobs", "postgresql:me:secret"])
+def test_only_a_postgresql_can_keep_the_jobs_and_its_password_stays_secret(url):
+    with pytest.raises(SettingsError, match="postgresql://user:password@host") as caught:
+        Settings.from_env({"CHUTES_DATABASE_URL": url})
+
+    assert "secret" not in str(caught.value)
+
+
+def test_the_password_of_the_database_is_in_no_repr():
+    assert "secret" not in repr(Settings.from_env({"CHUTES_DATABASE_URL": "postgres://me:secret@db/jobs"}))

@@ -1,6 +1,7 @@
 """The environment variables `CHUTES_*`, as one frozen value; nothing else reads the environment."""
 
 import difflib
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -21,9 +22,11 @@ LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 VARIABLES = (
     "CHUTES_API_KEY",
     "CHUTES_API_KEYS",
+    "CHUTES_DATABASE_URL",
     "CHUTES_FAST_PATH",
     "CHUTES_HOME",
     "CHUTES_HOST",
+    "CHUTES_JOBS_KEEP_DAYS",
     "CHUTES_LISTEN_FD",
     "CHUTES_LOG_FORMAT",
     "CHUTES_LOG_LEVEL",
@@ -34,6 +37,7 @@ VARIABLES = (
 
 _PREFIX = "CHUTES_"
 _HIGHEST_PORT = 65535
+_MOST_DAYS = 36_525
 _HIGHEST_DESCRIPTOR = 1_048_576
 
 
@@ -75,6 +79,7 @@ class Settings:
     Attributes:
         api_keys: `CHUTES_API_KEYS` as written: the keys that a server accepts, or the file that lists them.
         api_key: `CHUTES_API_KEY`: the key that a client sends.
+        database_url: `CHUTES_DATABASE_URL`: the PostgreSQL that keeps the jobs, empty for a file under `home`.
         log_format: `CHUTES_LOG_FORMAT`; "auto" is human on a terminal and JSON elsewhere.
         log_level: `CHUTES_LOG_LEVEL`, None when unset.
         fast_path: `CHUTES_FAST_PATH`; "off" has FastAPI itself answer every cord.
@@ -82,6 +87,7 @@ class Settings:
         host: `CHUTES_HOST`, the address to bind, None when unset.
         port: `CHUTES_PORT`, 0 to 65535, None when unset.
         probe_port: `CHUTES_PROBE_PORT`, 0 to 65535, None when unset: no such port.
+        job_retention: `CHUTES_JOBS_KEEP_DAYS`, in seconds: for how long runs of jobs are kept after their end.
         listen_fd: `CHUTES_LISTEN_FD`, a bound socket that the reload supervisor hands to its child.
         no_color: `NO_COLOR` is set: no colours on any terminal.
         otel: `CHUTES_OTEL`, and what else concerns traces.
@@ -90,6 +96,7 @@ class Settings:
 
     api_keys: str = field(default="", repr=False)
     api_key: str = field(default="", repr=False)
+    database_url: str = field(default="", repr=False)
     log_format: LogFormat = "auto"
     log_level: str | None = None
     fast_path: bool = True
@@ -97,6 +104,7 @@ class Settings:
     host: str | None = None
     port: int | None = None
     probe_port: int | None = None
+    job_retention: float = 7 * 86_400.0
     listen_fd: int | None = None
     no_color: bool = False
     otel: OtelSettings = OtelSettings()
@@ -113,6 +121,7 @@ class Settings:
         return cls(
             api_keys=env.get("CHUTES_API_KEYS", ""),
             api_key=env.get("CHUTES_API_KEY", ""),
+            database_url=_database_url(env.get("CHUTES_DATABASE_URL", "")),
             log_format=_log_format(env.get("CHUTES_LOG_FORMAT", "")),
             log_level=_log_level(env.get("CHUTES_LOG_LEVEL", "")),
             fast_path=_switch("CHUTES_FAST_PATH", env.get("CHUTES_FAST_PATH", "")),
@@ -121,6 +130,7 @@ class Settings:
             port=_port("CHUTES_PORT", env.get("CHUTES_PORT", ""), "8000"),
             probe_port=_port("CHUTES_PROBE_PORT", env.get("CHUTES_PROBE_PORT", ""), "8001"),
             listen_fd=_number("CHUTES_LISTEN_FD", env.get("CHUTES_LISTEN_FD", ""), _HIGHEST_DESCRIPTOR, "3"),
+            job_retention=_days("CHUTES_JOBS_KEEP_DAYS", env.get("CHUTES_JOBS_KEEP_DAYS", "")),
             no_color=bool(env.get("NO_COLOR")),
             otel=OtelSettings.of(env),
             unrecognised=tuple(
@@ -168,6 +178,30 @@ def _log_format(text: str) -> LogFormat:
         if folded == known:
             return cast("LogFormat", known)
     raise SettingsError(f"Invalid CHUTES_LOG_FORMAT {text!r}. Write one of {', '.join(get_args(LogFormat))}.")
+
+
+def _days(variable: str, text: str) -> float:
+    """Seconds for a number of days; a week when unset."""
+    try:
+        days = float(text.strip() or "7")
+    except ValueError:
+        days = math.nan
+    if not 0 < days < _MOST_DAYS:
+        raise SettingsError(
+            f"Invalid {variable}={text!r}. It takes a number of days above 0, for example {variable}=7."
+        )
+    return days * 86_400
+
+
+def _database_url(text: str) -> str:
+    address = text.strip()
+    if address and not address.startswith(("postgresql://", "postgres://")):
+        # The value may hold a password, so the text does not show it.
+        raise SettingsError(
+            "Invalid CHUTES_DATABASE_URL. Write the address of a PostgreSQL, for example "
+            "CHUTES_DATABASE_URL=postgresql://user:password@host:5432/database, or leave it unset for a file in CHUTES_HOME."
+        )
+    return address
 
 
 def _switch(variable: str, text: str) -> bool:

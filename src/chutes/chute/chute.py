@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import fields
-from types import MappingProxyType, MethodType
+from types import MethodType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from chutes.chute.config import ChuteConfig, DisconnectPolicy
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from chutes.chute.batch import Batch
-    from chutes.chute.job import Job
+    from chutes.chute.jobs import Jobs
     from chutes.chute.node_selector import NodeSelector
     from chutes.image import Image
 
@@ -54,6 +54,7 @@ class Chute:
         sse_keep_alive: seconds after which a silent stream of events gets a comment, so that no proxy cuts it; 0
             sends none.
         stall_limit: seconds for which code may block the event loop before `/livez` fails; 0 sets no limit.
+        max_jobs: runs of jobs at once in one process, at most. Default: 1 for a chute that asks for a GPU, else 4.
         **fastapi_options: the rest goes to `FastAPI(...)`: title, version, middleware, lifespan, …
 
     Raises:
@@ -95,6 +96,7 @@ class Chute:
         shutdown_grace: float = 30.0,
         sse_keep_alive: float = 15.0,
         stall_limit: float = 60.0,
+        max_jobs: int | None = None,
         **fastapi_options: Any,
     ) -> None:
         given = {name: value for name, value in locals().items() if name in _CONFIG_NAMES}
@@ -263,9 +265,11 @@ class Chute:
         return tuple(self.__definition.cords)
 
     @property
-    def jobs(self) -> "Mapping[str, Job]":
-        """The jobs by name."""
-        return MappingProxyType(self.__definition.jobs)
+    def jobs(self) -> "Jobs":
+        """The jobs by name, and their runs: `run = await chute.jobs.submit("name", …)`."""
+        from chutes.chute.jobs import Jobs
+
+        return Jobs(self.__definition.jobs, lambda: self.__running().jobs)
 
     @property
     def logger(self) -> "logging.Logger":

@@ -63,6 +63,7 @@ class ChuteConfig:
         shutdown_grace: seconds that requests in flight get to finish.
         sse_keep_alive: seconds after which a silent stream of events gets a comment; 0 sends none.
         stall_limit: seconds for which code may block the event loop before `/livez` fails; 0 sets no limit.
+        max_jobs: runs of jobs at once in one process, at most; None is 1 for a chute that asks for a GPU, else 4.
         fastapi_options: keyword arguments for the `FastAPI` application.
     """
 
@@ -90,6 +91,7 @@ class ChuteConfig:
     shutdown_grace: float = 30.0
     sse_keep_alive: float = 15.0
     stall_limit: float = 60.0
+    max_jobs: int | None = None
     fastapi_options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -109,6 +111,8 @@ class ChuteConfig:
             ("max_body_size", 0, 64 * 1024 * 1024),
         ):
             _check_count(count, getattr(self, count), least, example)
+        if self.max_jobs is not None:
+            _check_count("max_jobs", self.max_jobs, 1, 4)
         for seconds in (
             "shutdown_after_seconds",
             "drain_delay",

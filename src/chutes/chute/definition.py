@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from chutes.chute.job import Job
     from chutes.chute.websocket import Socket
+    from chutes.jobs.service import JobService
 
 __all__ = ["Definition", "Running", "caller_globals", "check_called"]
 
@@ -28,6 +29,10 @@ class Running(Protocol):
     @property
     def app(self) -> "FastAPI":
         """The FastAPI application."""
+
+    @property
+    def jobs(self) -> "JobService":
+        """The runs of the jobs."""
 
     def add_cord(self, cord: Cord) -> None:
         """Serve one more cord."""

@@ -9,8 +9,8 @@ import re
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import IO
@@ -18,12 +18,14 @@ from typing import IO
 from chutes.errors import StoreError
 from chutes.jobs.database import Row, Step
 from chutes.jobs.statements import MIGRATIONS
+from chutes.jobs.work import Work, answer
 
-__all__ = ["SQLite", "wall_clock"]
+__all__ = ["SQLite", "dialect", "migrate", "wall_clock"]
 
 _LOOK_AROUND_SECONDS = 0.05
 _LOCKED_SECONDS = 30.0
 _LARGEST_COMMIT = 256
+_OLDEST_VERSION = (3, 35, 0)
 _NO_LEASE_MS = 100 * 366 * 86_400_000
 _REMOTE = (
     "nfs",
@@ -45,18 +47,6 @@ def wall_clock() -> int:
     return time.time_ns() // 1_000_000
 
 
-@dataclass(slots=True, eq=False)
-class _Work:
-    """One transaction that somebody waits for."""
-
-    steps: tuple[Step, ...]
-    write: bool
-    loop: asyncio.AbstractEventLoop
-    done: "asyncio.Future[list[list[Row]]]"
-    rows: list[list[Row]] = field(default_factory=list)
-    error: Exception | None = None
-
-
 class SQLite:
     """One connection on a thread of its own: what arrives while a commit is written shares the next one.
 
@@ -70,19 +60,24 @@ class SQLite:
     Args:
         path: the database file; its folder is made when missing.
         clock: milliseconds since 1970.
+        mounts: the file that lists the mounted file systems; without it none counts as a network's.
     """
 
-    def __init__(self, path: Path, clock: Callable[[], int] = wall_clock) -> None:
+    def __init__(
+        self, path: Path, clock: Callable[[], int] = wall_clock, mounts: Path = Path("/proc/self/mounts")
+    ) -> None:
         self.lease_ms = _NO_LEASE_MS
         self.changed: Callable[[], None] = _nothing
         self._path = path
         self._clock = clock
-        self._work: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
+        self._mounts = mounts
+        self._work: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._workers = path.with_name(path.name + ".workers")
         self._own: IO[str] | None = None
         self._worker = ""
         self._seen = -1
+        self._looked = 0.0
 
     async def open(self, worker: str) -> None:
         """Open the file and lock the worker's own beside it.
@@ -91,20 +86,21 @@ class SQLite:
             StoreError: it is on a network, damaged, of a newer version, or cannot be written.
         """
         try:
-            await asyncio.to_thread(self._prepare, worker)
+            connection = await asyncio.to_thread(self._prepare, worker)
         except (OSError, sqlite3.Error) as error:
             raise StoreError(f"The jobs database {self._path} cannot be used: {error}.") from error
-        self._thread = threading.Thread(target=self._serve, name="chutes-jobs-sqlite", daemon=True)
+        self._thread = threading.Thread(
+            target=self._serve, args=(connection,), name="chutes-jobs-sqlite", daemon=True
+        )
         self._thread.start()
 
     async def run(self, *steps: Step, write: bool = True) -> Sequence[Sequence[Row]]:
         """Run the steps in one transaction."""
         if self._thread is None:
             raise StoreError(f"The jobs database {self._path} is closed.")
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[list[list[Row]]] = loop.create_future()
-        self._work.put(_Work(steps, write, loop, done))
-        return await done
+        work = Work.of(steps, write=write)
+        self._work.put(work)
+        return await work.done
 
     async def live_workers(self) -> Sequence[str] | None:
         """Workers whose lock is held; the files that others left behind are removed."""
@@ -122,17 +118,30 @@ class SQLite:
             self._own.close()
             self._own = None
 
-    def _prepare(self, worker: str) -> None:
+    def _prepare(self, worker: str) -> sqlite3.Connection:
+        if sqlite3.sqlite_version_info < _OLDEST_VERSION:
+            raise StoreError(
+                f"This Python has SQLite {sqlite3.sqlite_version}, and jobs need 3.35 or newer. Use a newer Python, or set "
+                "CHUTES_DATABASE_URL to a PostgreSQL."
+            )
         folder = self._path.parent
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if kind := _remote_kind(folder):
+        if kind := _remote_kind(folder, self._mounts):
             raise StoreError(
                 f"The jobs database {self._path} would lie on a network file system ({kind}), where SQLite loses data. Set "
                 "CHUTES_HOME to a folder on a local disk, or CHUTES_DATABASE_URL to a PostgreSQL."
             )
-        with contextlib.closing(self._connect()) as connection:
+        connection = self._connect()
+        try:
             self._path.chmod(0o600)
-            self._migrate(connection)
+            migrate(connection, str(self._path))
+            self._lock(worker)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _lock(self, worker: str) -> None:
         self._workers.mkdir(mode=0o700, exist_ok=True)
         # Nobody may see the file before it is locked.
         unseen = self._path.with_name(f".{worker}")
@@ -140,6 +149,9 @@ class SQLite:
         fcntl.flock(self._own, fcntl.LOCK_EX | fcntl.LOCK_NB)
         unseen.rename(self._workers / worker)
         self._worker = worker
+        # A child that this process forks would hold the lock after the death of its parent.
+        this = weakref.ref(self)
+        os.register_at_fork(after_in_child=lambda: _let_go(this()))
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -147,99 +159,61 @@ class SQLite:
         )
         connection.row_factory = sqlite3.Row
         connection.create_function("now_ms", 0, self._clock)
-        connection.execute("PRAGMA journal_mode = WAL")
+        _switch_to_wal(connection)
         connection.execute("PRAGMA synchronous = FULL")
         return connection
 
-    def _migrate(self, connection: sqlite3.Connection) -> None:
-        connection.execute("BEGIN IMMEDIATE")
-        with _transaction(connection):
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
-            if version > len(MIGRATIONS):
-                raise StoreError(
-                    f"The jobs database {self._path} was written by a newer chutes (schema {version}, this one knows "
-                    f"{len(MIGRATIONS)}). Upgrade chutes here, or use another CHUTES_HOME."
-                )
-            for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
-                for statement in script.split(";"):
-                    connection.execute(_dialect(statement))
-                connection.execute(f"PRAGMA user_version = {number}")
-
-    def _serve(self) -> None:
+    def _serve(self, connection: sqlite3.Connection) -> None:
         """The thread: take what there is, write it in one commit, answer, look for the commits of others."""
-        connection = self._connect()
         try:
             self._note_changes(connection)
             ended = False
             while not ended:
-                work, ended = self._next()
-                if work:
-                    self._do(connection, work)
-                elif self._note_changes(connection):
+                works, ended = self._next()
+                if works:
+                    self._do(connection, works)
+                    answer(works, self._explain)
+                if time.monotonic() - self._looked >= _LOOK_AROUND_SECONDS and self._note_changes(connection):
                     self.changed()
         finally:
             connection.close()
 
-    def _next(self) -> tuple[list[_Work], bool]:
-        work: list[_Work] = []
+    def _next(self) -> tuple[list[Work], bool]:
+        works: list[Work] = []
         try:
             one = self._work.get(timeout=_LOOK_AROUND_SECONDS)
             while one is not None:
-                work.append(one)
-                if len(work) == _LARGEST_COMMIT:
-                    return work, False
+                works.append(one)
+                if len(works) == _LARGEST_COMMIT:
+                    return works, False
                 one = self._work.get_nowait()
         except queue.Empty:
-            return work, False
-        return work, True
+            return works, False
+        return works, True
 
-    def _do(self, connection: sqlite3.Connection, work: list[_Work]) -> None:
-        writes = [one for one in work if one.write]
+    def _do(self, connection: sqlite3.Connection, works: list[Work]) -> None:
+        writes = [work for work in works if work.write]
         if writes:
             try:
                 connection.execute("BEGIN IMMEDIATE")
                 with _transaction(connection):
-                    for one in writes:
-                        self._attempt(connection, one)
-            except sqlite3.Error as error:
-                for one in writes:
-                    one.error = one.error or error
-        for one in work:
-            if not one.write:
-                with contextlib.suppress(sqlite3.Error):
-                    self._attempt(connection, one, savepoint=False)
-        for loop in {one.loop for one in work}:
-            # One hop for each commit, not for each transaction in it.
-            mine = [one for one in work if one.loop is loop]
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(self._answer, mine)
+                    for work in writes:
+                        _attempt(connection, work)
+            except Exception as error:  # noqa: BLE001 - whatever it is, those who wait get it
+                for work in writes:
+                    work.error = work.error or error
+        for work in works:
+            if not work.write:
+                try:
+                    work.rows = _rows(connection, work)
+                except Exception as error:  # noqa: BLE001 - likewise
+                    work.error = error
 
-    def _attempt(self, connection: sqlite3.Connection, work: _Work, *, savepoint: bool = True) -> None:
-        """Run the steps of one transaction; its failure leaves the others in the commit alone."""
-        if savepoint:
-            connection.execute("SAVEPOINT one")
-        try:
-            for step in work.steps:
-                work.rows.append(connection.execute(_dialect(step.statement), step.values).fetchall())
-        except sqlite3.Error as error:
-            work.error = error
-            if savepoint and connection.in_transaction:
-                connection.execute("ROLLBACK TO one")
-        if savepoint and connection.in_transaction:
-            connection.execute("RELEASE one")
-
-    def _answer(self, work: list[_Work]) -> None:
-        for one in work:
-            if one.done.done():
-                continue
-            if one.error is None:
-                one.done.set_result(one.rows)
-            else:
-                error = StoreError(f"The jobs database {self._path} failed: {one.error}.")
-                error.__cause__ = one.error
-                one.done.set_exception(error)
+    def _explain(self, error: Exception) -> StoreError:
+        return StoreError(f"The jobs database {self._path} failed: {error}.")
 
     def _note_changes(self, connection: sqlite3.Connection) -> bool:
+        self._looked = time.monotonic()
         with contextlib.suppress(sqlite3.Error):
             version = connection.execute("PRAGMA data_version").fetchone()[0]
             if version != self._seen:
@@ -264,6 +238,35 @@ class SQLite:
         return live
 
 
+def migrate(connection: sqlite3.Connection, name: str) -> None:
+    """Bring the schema of a database up to date.
+
+    Raises:
+        StoreError: it is of a newer version.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    with _transaction(connection):
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version > len(MIGRATIONS):
+            raise StoreError(
+                f"The jobs database {name} was written by a newer chutes (schema {version}, this one knows "
+                f"{len(MIGRATIONS)}). Upgrade chutes here, or use another CHUTES_HOME."
+            )
+        for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
+            for statement in script.split(";"):
+                connection.execute(dialect(statement))
+            connection.execute(f"PRAGMA user_version = {number}")
+
+
+@lru_cache(maxsize=64)
+def dialect(statement: str) -> str:
+    """The text as SQLite has it."""
+    text = statement.replace("{lock}", "").replace("{serial}", "INTEGER PRIMARY KEY AUTOINCREMENT")
+    # Read once in a statement, the clock can be compared with an index, and all rows get the same time.
+    text = text.replace("now_ms()", "(SELECT now_ms())")
+    return re.sub(r"elements\((:\w+)\)", r"SELECT value FROM json_each(\1)", text)
+
+
 @contextlib.contextmanager
 def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
     try:
@@ -275,24 +278,56 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
-@lru_cache(maxsize=64)
-def _dialect(statement: str) -> str:
-    text = statement.replace("{lock}", "").replace("{serial}", "INTEGER PRIMARY KEY AUTOINCREMENT")
-    return re.sub(r"elements\((:\w+)\)", r"SELECT value FROM json_each(\1)", text)
+def _attempt(connection: sqlite3.Connection, work: Work) -> None:
+    """Run the steps of one transaction; its failure leaves the others in the commit alone."""
+    connection.execute("SAVEPOINT one")
+    try:
+        work.rows = _rows(connection, work)
+    except Exception as error:
+        if not connection.in_transaction:
+            # A full disk, say, has ended the whole commit.
+            raise
+        work.error = error
+        connection.execute("ROLLBACK TO one")
+    connection.execute("RELEASE one")
 
 
-def _remote_kind(folder: Path) -> str | None:
+def _rows(connection: sqlite3.Connection, work: Work) -> list[list[Row]]:
+    return [connection.execute(dialect(step.statement), step.values).fetchall() for step in work.steps]
+
+
+def _switch_to_wal(connection: sqlite3.Connection) -> None:
+    """Others that start at the same moment may be at it, and SQLite does not wait for them here."""
+    deadline = time.monotonic() + _LOCKED_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(_LOOK_AROUND_SECONDS)
+        else:
+            return
+
+
+def _remote_kind(folder: Path, mounts: Path) -> str | None:
     """The kind of network file system that a folder lies on; None for a local one, and where nobody can tell."""
-    mounts = Path("/proc/self/mounts")
     if not mounts.exists():
         return None
     place, found = folder.resolve(), (Path("/"), "")
     for line in mounts.read_text(encoding="utf-8", errors="replace").splitlines():
         _device, point, kind, *_ = line.split(" ")
-        mount = Path(point.encode().decode("unicode_escape"))
+        mount = Path(re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), point))
         if (mount == place or mount in place.parents) and len(mount.parts) >= len(found[0].parts):
             found = mount, kind
     return found[1] if found[1].startswith(_REMOTE) else None
+
+
+def _let_go(database: SQLite | None) -> None:
+    """In a child of a fork: close its copy of the lock, which leaves the parent's alone."""
+    if database is not None and (own := database._own) is not None:  # noqa: SLF001 - it is this module's
+        database._own = None  # noqa: SLF001
+        own.close()
 
 
 def _nothing() -> None:

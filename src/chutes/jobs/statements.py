@@ -6,8 +6,8 @@ Each database replaces what the two write differently: `now_ms()`, `elements(:li
 
 __all__ = [
     "ADD_EVENT", "BEAT", "CANCEL", "CLAIM", "CRON", "CRON_INSERT", "CRON_MOVE", "CRON_SKIPPED", "CRON_START", "EVENTS",
-    "FINISH", "GET", "GET_BY_KEY", "INSERT", "LIST", "MIGRATIONS", "MINE", "NEXT", "PROGRESS", "PURGE", "PURGE_EVENTS",
-    "RECOVER", "RETRY", "WAITING",
+    "FINISH", "GET", "GET_BY_KEY", "INSERT", "LIST", "LIST_OF_JOB", "LIST_OF_STATUS", "MIGRATIONS", "MINE", "NEXT", "PROGRESS",
+    "PURGE", "PURGEABLE", "PURGEABLE_OF_JOB", "PURGE_EVENTS", "RECOVER", "RETRY", "WAITING",
 ]  # fmt: skip
 
 MIGRATIONS = (
@@ -20,7 +20,8 @@ MIGRATIONS = (
         created_at BIGINT NOT NULL, started_at BIGINT, finished_at BIGINT);
     CREATE INDEX chutes_runs_claim ON chutes_runs(priority DESC, run_at, id) WHERE status = 'queued';
     CREATE INDEX chutes_runs_next ON chutes_runs(run_at) WHERE status = 'queued';
-    CREATE INDEX chutes_runs_lease ON chutes_runs(lease_until) WHERE status = 'running';
+    CREATE INDEX chutes_runs_running ON chutes_runs(worker) WHERE status = 'running';
+    CREATE INDEX chutes_runs_scheduled ON chutes_runs(job) WHERE scheduled_for IS NOT NULL AND finished_at IS NULL;
     CREATE INDEX chutes_runs_finished ON chutes_runs(finished_at) WHERE finished_at IS NOT NULL;
     CREATE INDEX chutes_runs_job ON chutes_runs(job, id);
     CREATE UNIQUE INDEX chutes_runs_key ON chutes_runs(job, key) WHERE key IS NOT NULL;
@@ -40,22 +41,27 @@ INSERT = """
     ON CONFLICT DO NOTHING RETURNING *
 """
 
+# MATERIALIZED: PostgreSQL might read the list anew for each row, and then claim more than `count`.
 CLAIM = """
-    UPDATE chutes_runs SET status = 'running', attempt = attempt + 1, worker = :worker, lease_until = now_ms() + :lease_ms,
-        started_at = now_ms(), progress = NULL, note = NULL
-    WHERE id IN (
+    WITH due AS MATERIALIZED (
         SELECT id FROM chutes_runs WHERE status = 'queued' AND run_at <= now_ms() AND job IN (elements(:jobs))
         ORDER BY priority DESC, run_at, id LIMIT :count {lock})
+    UPDATE chutes_runs SET status = 'running', attempt = attempt + 1, worker = :worker, lease_until = now_ms() + :lease_ms,
+        started_at = now_ms(), progress = NULL, note = NULL
+    WHERE id IN (SELECT id FROM due) AND status = 'queued'
     RETURNING *
 """
 
 NEXT = """
-    SELECT MIN(run_at) - now_ms() AS wait_ms FROM chutes_runs WHERE status = 'queued' AND job IN (elements(:jobs))
+    SELECT run_at - now_ms() AS wait_ms FROM chutes_runs WHERE status = 'queued' AND job IN (elements(:jobs))
+    ORDER BY run_at LIMIT 1
 """
 
+# A run that is locked is ending, and to wait for several locks is to invite a deadlock.
 BEAT = """
-    UPDATE chutes_runs SET lease_until = now_ms() + :lease_ms WHERE worker = :worker AND status = 'running'
-    RETURNING id, attempt, cancel
+    WITH mine AS MATERIALIZED (SELECT id FROM chutes_runs WHERE worker = :worker AND status = 'running' {lock})
+    UPDATE chutes_runs SET lease_until = now_ms() + :lease_ms
+    WHERE id IN (SELECT id FROM mine) AND worker = :worker AND status = 'running'
 """
 
 # A run whose end somebody asked for is not tried again. CAST tells PostgreSQL the types of values inside CASE.
@@ -70,15 +76,16 @@ FINISH = """
 """
 
 RECOVER = """
+    WITH lost AS MATERIALIZED (
+        SELECT id FROM chutes_runs
+        WHERE status = 'running' AND (
+            lease_until <= now_ms() OR (CAST(:known AS BIGINT) = 1 AND worker NOT IN (elements(:live)))) {lock})
     UPDATE chutes_runs SET
         status = CASE WHEN cancel = 1 THEN 'cancelled' WHEN attempt < max_attempts THEN 'queued' ELSE 'failed' END,
         finished_at = CASE WHEN cancel = 0 AND attempt < max_attempts THEN NULL ELSE now_ms() END,
         error = 'interrupted', run_at = now_ms(), lease_until = NULL, worker = NULL,
         history = history || '[' || attempt || ',' || started_at || ',' || now_ms() || ',"interrupted"]' || :newline
-    WHERE id IN (
-        SELECT id FROM chutes_runs
-        WHERE status = 'running' AND (
-            lease_until <= now_ms() OR (CAST(:known AS BIGINT) = 1 AND worker NOT IN (elements(:live)))) {lock})
+    WHERE id IN (SELECT id FROM lost) AND status = 'running'
     RETURNING *
 """
 
@@ -105,27 +112,45 @@ GET = "SELECT * FROM chutes_runs WHERE id = :id"
 
 GET_BY_KEY = "SELECT * FROM chutes_runs WHERE job = :job AND key = :key"
 
-LIST = """
+# `~` comes after every id.
+LIST = "SELECT * FROM chutes_runs WHERE id < :before ORDER BY id DESC LIMIT :count"
+
+LIST_OF_JOB = """
     SELECT * FROM chutes_runs
-    WHERE (CAST(:job AS TEXT) IS NULL OR job = CAST(:job AS TEXT))
-        AND (CAST(:status AS TEXT) IS NULL OR status = CAST(:status AS TEXT))
-        AND (CAST(:before AS TEXT) IS NULL OR id < CAST(:before AS TEXT))
+    WHERE job = :job AND id < :before AND (CAST(:status AS TEXT) IS NULL OR status = CAST(:status AS TEXT))
     ORDER BY id DESC LIMIT :count
 """
 
+LIST_OF_STATUS = """
+    SELECT * FROM chutes_runs WHERE status = :status AND id < :before ORDER BY id DESC LIMIT :count
+"""
+
+# One SELECT for each, because each has an index that holds nothing else.
 WAITING = """
-    SELECT job, status, COUNT(*) AS count FROM chutes_runs WHERE status IN ('queued', 'running') GROUP BY job, status
+    SELECT job, 'queued' AS status, COUNT(*) AS count FROM chutes_runs WHERE status = 'queued' GROUP BY job
+    UNION ALL
+    SELECT job, 'running' AS status, COUNT(*) AS count FROM chutes_runs WHERE status = 'running' GROUP BY job
 """
 
+PURGEABLE = (
+    "SELECT id FROM chutes_runs WHERE finished_at < now_ms() - :age_ms ORDER BY finished_at LIMIT :count"
+)
+
+PURGEABLE_OF_JOB = """
+    SELECT id FROM chutes_runs WHERE job = :job AND finished_at < now_ms() - :age_ms LIMIT :count
+"""
+
+# A run that was meanwhile queued once more stays, and so do its events.
 PURGE = """
-    DELETE FROM chutes_runs WHERE id IN (
-        SELECT id FROM chutes_runs WHERE finished_at IS NOT NULL AND finished_at < now_ms() - :age_ms
-            AND (CAST(:job AS TEXT) IS NULL OR job = CAST(:job AS TEXT))
-        LIMIT :count)
-    RETURNING id
+    WITH old AS MATERIALIZED (
+        SELECT id FROM chutes_runs WHERE id IN (elements(:ids)) AND finished_at IS NOT NULL {lock})
+    DELETE FROM chutes_runs WHERE id IN (SELECT id FROM old) AND finished_at IS NOT NULL RETURNING id
 """
 
-PURGE_EVENTS = "DELETE FROM chutes_events WHERE run_id IN (elements(:ids))"
+PURGE_EVENTS = """
+    DELETE FROM chutes_events WHERE run_id IN (elements(:ids))
+        AND NOT EXISTS (SELECT 1 FROM chutes_runs WHERE chutes_runs.id = chutes_events.run_id)
+"""
 
 CRON = "SELECT job, last_tick, skipped FROM chutes_cron"
 
@@ -143,9 +168,10 @@ CRON_MOVE = """
 # Only who moved the cursor to this very run gets it in.
 CRON_INSERT = """
     INSERT INTO chutes_runs(id, job, status, arguments, max_attempts, timeout_ms, run_at, scheduled_for, created_at)
-    SELECT :id, :job, 'queued', '{}', :max_attempts, :timeout_ms, now_ms(), :tick, now_ms() FROM chutes_cron
+    SELECT last_run, job, 'queued', '{}', CAST(:max_attempts AS BIGINT), CAST(:timeout_ms AS BIGINT), now_ms(), last_tick,
+        now_ms() FROM chutes_cron
     WHERE job = :job AND last_run = :id AND NOT EXISTS (
-        SELECT 1 FROM chutes_runs WHERE job = :job AND scheduled_for IS NOT NULL AND status IN ('queued', 'running'))
+        SELECT 1 FROM chutes_runs WHERE job = :job AND scheduled_for IS NOT NULL AND finished_at IS NULL)
     RETURNING *
 """
 

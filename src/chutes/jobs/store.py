@@ -113,6 +113,9 @@ class Store:
         inserted, *known = await self.database.run(*steps)
         if inserted:
             return Run.of(inserted[0]), True
+        if not known[0]:
+            # It was purged between the two statements.
+            return await self.insert(new)
         run = Run.of(known[0][0])
         if json.loads(run.arguments) != json.loads(new.arguments):
             raise KeyConflict(
@@ -132,8 +135,7 @@ class Store:
     async def next_in(self, jobs: Iterable[str]) -> float | None:
         """Seconds until the next attempt may begin, 0 or less when one may now; None when nothing is queued."""
         (rows,) = await self.database.run(Step(sql.NEXT, {"jobs": json.dumps(list(jobs))}), write=False)
-        wait_ms = rows[0]["wait_ms"]
-        return None if wait_ms is None else wait_ms / 1000
+        return rows[0]["wait_ms"] / 1000 if rows else None
 
     async def finish(self, run: Run, ending: Ending) -> Run | None:
         """End an attempt; None when it is this worker's no longer: then nothing is written."""
@@ -184,8 +186,13 @@ class Store:
         self, job: str | None = None, status: Status | None = None, before: str | None = None, count: int = 50
     ) -> list[Run]:
         """Runs, the newest first, older than the one whose id is `before`."""
-        values = {"job": job, "status": status.value if status else None, "before": before, "count": count}
-        (rows,) = await self.database.run(Step(sql.LIST, values), write=False)
+        values: dict[str, object] = {"before": before or "~", "count": count}
+        text = sql.LIST
+        if job is not None:
+            text, values = sql.LIST_OF_JOB, values | {"job": job, "status": status and status.value}
+        elif status is not None:
+            text, values = sql.LIST_OF_STATUS, values | {"status": status.value}
+        (rows,) = await self.database.run(Step(text, values), write=False)
         return [Run.of(row) for row in rows]
 
     async def waiting(self) -> Mapping[tuple[str, Status], int]:
@@ -196,15 +203,20 @@ class Store:
     async def purge(self, age_seconds: float, job: str | None = None) -> int:
         """Remove the runs that ended longer ago than that, a few at a time; returns how many."""
         removed = 0
+        values: dict[str, object] = {"age_ms": int(age_seconds * 1000), "count": _PURGED_AT_ONCE}
+        old = Step(sql.PURGEABLE, values)
+        if job is not None:
+            old = Step(sql.PURGEABLE_OF_JOB, values | {"job": job})
         while True:
-            values = {"age_ms": int(age_seconds * 1000), "job": job, "count": _PURGED_AT_ONCE}
-            (rows,) = await self.database.run(Step(sql.PURGE, values))
-            if rows:
-                ids = json.dumps([row["id"] for row in rows])
-                await self.database.run(Step(sql.PURGE_EVENTS, {"ids": ids}))
-            removed += len(rows)
-            if len(rows) < _PURGED_AT_ONCE:
+            (rows,) = await self.database.run(old, write=False)
+            if not rows:
                 return removed
+            ids = {"ids": json.dumps([row["id"] for row in rows])}
+            gone, _ = await self.database.run(Step(sql.PURGE, ids), Step(sql.PURGE_EVENTS, ids))
+            if not gone:
+                # Another process is at the same ones.
+                return removed
+            removed += len(gone)
 
     async def begin_schedule(self, job: str, expression: str) -> None:
         """Make a schedule known: it owes no tick from before this moment, nor from before it was changed."""
@@ -223,7 +235,7 @@ class Store:
         }  # fmt: skip
         names = {
             sql.CRON_MOVE: ("job", "id", "tick"),
-            sql.CRON_INSERT: ("job", "id", "tick", "max_attempts", "timeout_ms"),
+            sql.CRON_INSERT: ("job", "id", "max_attempts", "timeout_ms"),
             sql.CRON_SKIPPED: ("job", "id"),
         }
         steps = [Step(text, {name: values[name] for name in wanted}) for text, wanted in names.items()]

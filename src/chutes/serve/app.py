@@ -23,6 +23,7 @@ from chutes.chute.chute import Chute, definition_of
 from chutes.chute.config import check_installed
 from chutes.chute.cord import Cord
 from chutes.chute.websocket import Socket
+from chutes.jobs.service import JobService
 from chutes.json_values import encode_json
 from chutes.serve.admission import Admission
 from chutes.serve.auth import KeyRing
@@ -34,6 +35,7 @@ from chutes.serve.exchange import exchange_of
 from chutes.serve.fast import is_tested_version
 from chutes.serve.gate import Gate
 from chutes.serve.health import Health
+from chutes.serve.jobs import ServedJobs
 from chutes.serve.lifecycle import Lifecycle
 from chutes.serve.metrics import Meters
 from chutes.serve.pages import built_in_routes
@@ -101,6 +103,7 @@ class ServedChute:
         self.meters = Meters(self.admission)
         self.tracing = tracing_of(config, settings.otel)
         self.batchers: list[Batcher] = []
+        self.background = ServedJobs(chute, settings)
         # The pages of the debug mode show every frame: they tell the two ways apart.
         self.takes_short_way = settings.fast_path and not self.app.debug and is_tested_version()
         self.bare_stack: ASGIApp | None = None
@@ -152,6 +155,11 @@ class ServedChute:
     def add_socket(self, socket: Socket) -> None:
         """Serve one more websocket."""
         add_socket_route(self, socket)
+
+    @property
+    def jobs(self) -> JobService:
+        """The runs of the jobs."""
+        return self.background.service
 
     def slot(self) -> AbstractAsyncContextManager[None]:
         """A slot for work outside cords."""
@@ -210,7 +218,11 @@ class ServedChute:
         # What the hooks added to the application must be in its middleware stack: it is built anew.
         self.app.middleware_stack = self.app.build_middleware_stack()
         async with self.app.router.lifespan_context(self.app) as state:
-            yield dict(state or {})
+            await self.background.start()
+            try:
+                yield dict(state or {})
+            finally:
+                await self.background.stop(self.lifecycle.grace_left)
         for batcher in self.batchers:
             await batcher.close()
         self.threads.shutdown()

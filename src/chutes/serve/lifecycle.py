@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import inspect
 import logging
+import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -60,6 +61,7 @@ class Lifecycle:
     ) -> None:
         self.state = State.NEW
         self.starts = 0
+        self._draining_since: float | None = None
         self.crashed: dict[str, str] = {}
         self.values: dict[str, Any] = {}
         self._chute = chute
@@ -92,6 +94,7 @@ class Lifecycle:
         """
         self.state = State.STARTING
         self.starts += 1
+        self._draining_since = None
         self.crashed.clear()
         self._undo = self._setting()
         hook: Hook | None = None
@@ -120,10 +123,21 @@ class Lifecycle:
             raise
         self.state = State.READY
 
+    @property
+    def grace_left(self) -> float:
+        """Seconds of the grace period that are left; all of them until the draining begins."""
+        grace = self._chute.config.shutdown_grace
+        return (
+            grace
+            if self._draining_since is None
+            else max(0.0, grace - (time.monotonic() - self._draining_since))
+        )
+
     def drain(self) -> None:
         """Tell probes that this process is about to stop."""
         if self.state is State.READY:
             self.state = State.DRAINING
+            self._draining_since = time.monotonic()
 
     async def stop(self) -> None:
         """Leave the application's lifespan, run the shutdown hooks, cancel the background tasks.

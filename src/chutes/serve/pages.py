@@ -1,4 +1,4 @@
-"""The routes that every chute has: `/metrics`, and the docs without a content delivery network."""
+"""The routes that every chute has: `/metrics`, its jobs, and the docs without a content delivery network."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +10,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
+
+from chutes.chute.chute import definition_of
+from chutes.jobs.routes import job_routes
 
 if TYPE_CHECKING:
     from chutes.serve.app import ServedChute
@@ -25,7 +28,8 @@ def built_in_routes(served: "ServedChute") -> list[BaseRoute]:
     async def metrics(_request: Request) -> Response:
         return Response(served.meters.text(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
-    return [Route("/metrics", metrics, include_in_schema=False), *_docs(served)]
+    jobs = job_routes(served.jobs, definition_of(served.chute).jobs)
+    return [Route("/metrics", metrics, include_in_schema=False), *jobs, *_docs(served)]
 
 
 def _docs(served: "ServedChute") -> list[BaseRoute]:

@@ -1,0 +1,377 @@
+"""Takes runs from the store and calls their functions, as many at once as it may."""
+
+import asyncio
+import contextvars
+import inspect
+import logging
+import random
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from chutes.chute.job import Job
+from chutes.errors import InvalidArguments, StoreError
+from chutes.jobs.current import CurrentRun, current_run
+from chutes.jobs.logs import RunLog
+from chutes.jobs.run import Attempt, Run, Status
+from chutes.jobs.service import JobService
+from chutes.jobs.store import Ending
+from chutes.json_values import encode_json
+
+__all__ = ["RESULT_LIMIT", "Runner", "RunnerOptions"]
+
+RESULT_LIMIT = 1024 * 1024
+"""Bytes of a result, at most: it is kept in the database."""
+
+_LOOK_SECONDS = 1.0
+_TROUBLE_SECONDS = 1.0
+_ERROR_LIMIT = 4000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunnerOptions:
+    """How runs are run.
+
+    Attributes:
+        max_jobs: runs at once, at most.
+        backoff_base: seconds: the first retry waits up to so long, each further one up to twice as long as that before.
+        backoff_cap: seconds that a retry waits, at most.
+        patience: seconds that a cancelled function gets to clean up.
+    """
+
+    max_jobs: int = 4
+    backoff_base: float = 1.0
+    backoff_cap: float = 60.0
+    patience: float = 5.0
+
+
+@dataclass(slots=True, eq=False)
+class _Execution:
+    """An attempt that runs here."""
+
+    run: Run
+    stop: "asyncio.Future[str]"
+    current: CurrentRun
+    in_thread: bool
+    task: "asyncio.Task[None] | None" = None
+    begun: float = field(default_factory=time.monotonic)
+
+
+class Runner:
+    """Runs the jobs of one chute in this process.
+
+    Args:
+        chute: the first argument of every function.
+        service: the jobs, and where their runs are kept.
+        jobs: asked for at each look, by name.
+        options: how runs are run.
+    """
+
+    def __init__(
+        self,
+        chute: object,
+        service: JobService,
+        jobs: Callable[[], Mapping[str, Job]],
+        options: RunnerOptions | None = None,
+    ) -> None:
+        self.options = options or RunnerOptions()
+        self.finished: list[Callable[[Run], None]] = []
+        self._chute = chute
+        self._service = service
+        self._jobs = jobs
+        self._executions: dict[str, _Execution] = {}
+        self._abandoned: set[asyncio.Future[Any]] = set()
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._loop_task: asyncio.Task[None] | None = None
+        self._pool: ThreadPoolExecutor | None = None
+        self._log = RunLog()
+        self._logger = logging.getLogger("chutes.jobs")
+
+    @property
+    def running(self) -> int:
+        """Attempts that run here now, those of abandoned threads included."""
+        return len(self._executions) + len(self._abandoned)
+
+    def start(self) -> None:
+        """Begin to take runs."""
+        self._service.wakes.append(self._wake.set)
+        logging.getLogger().addHandler(self._log)
+        self._loop_task = asyncio.create_task(self._work(), name="run the jobs")
+
+    async def stop(self, grace: float) -> None:
+        """Take no more runs; those that are not done within `grace` seconds go back into the queue, uncounted."""
+        self._stopping = True
+        self._wake.set()
+        if self._loop_task is not None:
+            await asyncio.wait([self._loop_task])
+        if tasks := self._tasks():
+            await asyncio.wait(tasks, timeout=grace)
+        for execution in list(self._executions.values()):
+            _stop(execution, "shutdown")
+        if tasks := self._tasks():
+            await asyncio.wait(tasks, timeout=self.options.patience + _TROUBLE_SECONDS)
+        self._service.wakes.remove(self._wake.set)
+        logging.getLogger().removeHandler(self._log)
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _tasks(self) -> list["asyncio.Task[None]"]:
+        return [one.task for one in self._executions.values() if one.task is not None]
+
+    async def _work(self) -> None:
+        looked = float("-inf")
+        while not self._stopping:
+            self._wake.clear()
+            wait = _LOOK_SECONDS
+            try:
+                if time.monotonic() - looked >= _LOOK_SECONDS:
+                    looked = time.monotonic()
+                    await self._look_around()
+                elif self._executions:
+                    await self._obey()
+                wait = await self._take()
+            except StoreError as error:
+                self._logger.error("%s Jobs wait until it is back.", error)  # noqa: TRY400 - the text says it all
+                wait = _TROUBLE_SECONDS
+            try:
+                async with asyncio.timeout(wait):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+
+    async def _look_around(self) -> None:
+        """Free what dead workers left, and see whether our own runs are still ours."""
+        for run in await self._service.store.recover():
+            self._logger.warning(
+                "Attempt %s of run %s of job %r was interrupted: it is %s now.",
+                run.attempt, run.id, run.job, run.status.value,
+            )  # fmt: skip
+            self._tell(run)
+        await self._obey()
+        for execution in list(self._executions.values()):
+            await self._keep_lines(execution)
+
+    async def _obey(self) -> None:
+        """Stop what somebody wants stopped, and what another worker has taken over."""
+        if not self._executions:
+            return
+        mine = await self._service.store.mine()
+        for execution in list(self._executions.values()):
+            cancel = mine.get((execution.run.id, execution.run.attempt))
+            if cancel is None:
+                _stop(execution, "lost")
+            elif cancel:
+                _stop(execution, "cancelled")
+
+    async def _take(self) -> float:
+        """Begin what may begin; returns the seconds after which to look again."""
+        names = list(self._jobs())
+        free = self.options.max_jobs - self.running
+        if not names or free <= 0:
+            return _LOOK_SECONDS
+        wait = await self._service.store.next_in(names)
+        if wait is None:
+            return _LOOK_SECONDS
+        if wait > 0:
+            return min(wait, _LOOK_SECONDS)
+        for run in await self._service.store.claim(names, free):
+            self._begin(run)
+        return 0.0 if self.running < self.options.max_jobs else _LOOK_SECONDS
+
+    def _begin(self, run: Run) -> None:
+        loop = asyncio.get_running_loop()
+        current = CurrentRun(run, self._note, loop)
+        in_thread = not inspect.iscoroutinefunction(inspect.unwrap(self._jobs()[run.job].function))
+        execution = _Execution(run, loop.create_future(), current, in_thread)
+        self._executions[run.id] = execution
+        execution.task = loop.create_task(self._execute(execution), name=f"run {run.id} of {run.job}")
+        self._service.changed()
+
+    async def _note(self, run: Run, share: float, text: str | None) -> bool:
+        """Store how far an attempt is; says whether it should end."""
+        unwanted = await self._service.store.progress(run, share, text)
+        self._service.changed()
+        return unwanted
+
+    async def _execute(self, execution: _Execution) -> None:
+        run = execution.run
+        try:
+            ending = await self._attempt(execution)
+            await self._keep_lines(execution)
+            if ending is not None:
+                await self._store(run, ending)
+        finally:
+            del self._executions[run.id]
+            self._service.changed()
+
+    async def _attempt(self, execution: _Execution) -> Ending | None:
+        """Call the function; None when the run is another worker's by now."""
+        run, job = execution.run, self._jobs()[execution.run.job]
+        try:
+            positional, named = self._service.arguments(job).read(run.arguments)
+        except InvalidArguments as error:
+            return self._failed(execution, str(error), final=True)
+        context = contextvars.copy_context()
+        context.run(current_run.set, execution.current)
+        call: asyncio.Future[Any] = asyncio.get_running_loop().create_task(
+            self._call(execution, job, positional, named), context=context
+        )
+        limit = None if run.timeout_ms is None else run.timeout_ms / 1000
+        await asyncio.wait([call, execution.stop], timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+        reason = "" if call.done() else execution.stop.result() if execution.stop.done() else "timed out"
+        if not call.done():
+            execution.current.cancelled = True
+            call.cancel()
+            # A thread cannot be stopped: to wait for it is to hope that it looks whether it was cancelled.
+            await asyncio.wait([call], timeout=self.options.patience)
+        if not call.done():
+            self._abandon(execution, call, reason)
+        return self._ending(execution, call, reason)
+
+    async def _call(
+        self, execution: _Execution, job: Job, positional: list[Any], named: dict[str, Any]
+    ) -> Any:
+        if not execution.in_thread:
+            return await job.function(self._chute, *positional, **named)
+        if self._pool is None:
+            # Abandoned threads keep theirs.
+            self._pool = ThreadPoolExecutor(max_workers=None, thread_name_prefix="chutes-job")
+        context = contextvars.copy_context()
+        loop = asyncio.get_running_loop()
+        thread = loop.run_in_executor(
+            self._pool, lambda: context.run(job.function, self._chute, *positional, **named)
+        )
+        try:
+            result = await asyncio.shield(thread)
+        except asyncio.CancelledError:
+            await asyncio.wait([thread])
+            if not thread.cancelled() and thread.exception() is None:
+                return thread.result()
+            raise
+        return await result if inspect.isawaitable(result) else result
+
+    def _ending(self, execution: _Execution, call: "asyncio.Future[Any]", reason: str) -> Ending | None:
+        run = execution.run
+        if reason == "lost":
+            self._logger.warning("Run %s of job %r is another worker's by now.", run.id, run.job)
+            return None
+        if call.done() and not call.cancelled():
+            error = call.exception()
+            if error is None:
+                return self._succeeded(execution, call.result())
+            if not reason:
+                return self._failed(execution, _text(error))
+        if reason == "cancelled":
+            return Ending(
+                status=Status.CANCELLED, error="cancelled", history=self._line(execution, "cancelled")
+            )
+        if reason == "shutdown":
+            return Ending(status=Status.QUEUED, error="handed back", refund=True)
+        if reason == "timed out":
+            limit = (run.timeout_ms or 0) / 1000
+            return self._failed(execution, f"timed out after {limit:g} s")
+        return self._failed(execution, "cancelled by its own code")
+
+    def _succeeded(self, execution: _Execution, value: Any) -> Ending:
+        try:
+            text = encode_json(value)
+        except (ValueError, TypeError, RecursionError) as error:
+            kind = type(value).__name__
+            return self._failed(
+                execution, f"The function returned {kind}, which cannot be JSON: {error}", final=True
+            )
+        if len(text) > RESULT_LIMIT:
+            said = f"The result has {len(text)} bytes; {RESULT_LIMIT} are kept. Store it elsewhere, and return where it is."
+            return self._failed(execution, said, final=True)
+        return Ending(status=Status.SUCCEEDED, result=text.decode())
+
+    def _failed(self, execution: _Execution, error: str, *, final: bool = False) -> Ending:
+        run = execution.run
+        history = self._line(execution, error)
+        if final or run.attempt >= run.max_attempts:
+            return Ending(status=Status.FAILED, error=error, history=history)
+        # Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+        limit = min(self.options.backoff_cap, self.options.backoff_base * 2 ** min(run.attempt - 1, 32))
+        delay_ms = int(random.uniform(0, limit) * 1000)  # noqa: S311 - no secret
+        return Ending(status=Status.QUEUED, error=error, delay_ms=delay_ms, history=history)
+
+    def _line(self, execution: _Execution, error: str) -> str:
+        run = execution.run
+        started = run.started_at or run.created_at
+        ended = started + int((time.monotonic() - execution.begun) * 1000)
+        return Attempt(number=run.attempt, started_at=started, finished_at=ended, error=error).line()
+
+    async def _store(self, run: Run, ending: Ending) -> None:
+        """Write what became of an attempt; while the database is away, again and again."""
+        while True:
+            try:
+                stored = await self._service.store.finish(run, ending)
+                break
+            except StoreError as error:
+                if self._stopping:
+                    text = "The end of run %s of job %r was not stored: %s"
+                    self._logger.error(text, run.id, run.job, error)  # noqa: TRY400 - the text says it all
+                    return
+                await asyncio.sleep(_TROUBLE_SECONDS)
+        if stored is None:
+            self._logger.warning("The end of run %s of job %r came too late; it is lost.", run.id, run.job)
+            return
+        self._tell(stored)
+        if stored.status is Status.FAILED:
+            self._logger.error("Run %s of job %r failed: %s", run.id, run.job, stored.error)
+        elif stored.status is Status.QUEUED and not ending.refund:
+            self._logger.warning(
+                "Attempt %s of run %s of job %r failed, and is tried again: %s",
+                run.attempt, run.id, run.job, (stored.error or "").strip().rpartition("\n")[2],
+            )  # fmt: skip
+
+    async def _keep_lines(self, execution: _Execution) -> None:
+        """Store what the function logged; lines that cannot be stored are no reason to lose the run."""
+        lines = execution.current.lines
+        if not lines:
+            return
+        events = [(execution.run.id, "log", lines.popleft()) for _ in range(len(lines))]
+        try:
+            await self._service.store.add_events(events)
+        except StoreError as error:
+            self._logger.warning(
+                "%s lines of run %s were not stored: %s", len(events), execution.run.id, error
+            )
+        self._service.changed()
+
+    def _tell(self, run: Run) -> None:
+        for listener in self.finished:
+            listener(run)
+
+    def _abandon(self, execution: _Execution, call: "asyncio.Future[Any]", reason: str) -> None:
+        """Leave a call to itself that does not end; it keeps its place until it does."""
+        self._abandoned.add(call)
+        run = execution.run
+        self._logger.warning(
+            "Attempt %s of run %s of job %r was %s, but its code goes on.",
+            run.attempt,
+            run.id,
+            run.job,
+            reason,
+        )
+
+        def ended(done: "asyncio.Future[Any]") -> None:
+            self._abandoned.discard(done)
+            self._wake.set()
+            if not done.cancelled():
+                done.exception()
+
+        call.add_done_callback(ended)
+
+
+def _stop(execution: _Execution, reason: str) -> None:
+    if not execution.stop.done():
+        execution.stop.set_result(reason)
+
+
+def _text(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error))[-_ERROR_LIMIT:]

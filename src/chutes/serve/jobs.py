@@ -1,0 +1,99 @@
+"""The jobs of a served chute: where their runs are kept, and what runs them."""
+
+import asyncio
+import logging
+import os
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from chutes.chute.chute import Chute, definition_of
+from chutes.errors import StoreError
+from chutes.jobs.cron import Cron
+from chutes.jobs.run import new_id
+from chutes.jobs.runner import Runner, RunnerOptions
+from chutes.jobs.service import JobService
+from chutes.jobs.sqlite import SQLite
+from chutes.jobs.store import Store
+from chutes.settings import Settings
+
+if TYPE_CHECKING:
+    from chutes.jobs.database import Database
+
+__all__ = ["ServedJobs"]
+
+_DEFAULT_JOBS = 4
+_PURGE_SECONDS = 3600.0
+
+
+class ServedJobs:
+    """The jobs of one chute in this process; a chute without jobs opens no database.
+
+    Attributes:
+        service: submits runs and looks them up.
+        runs_here: this process runs them too; otherwise some other one does.
+    """
+
+    def __init__(self, chute: Chute, settings: Settings) -> None:
+        self.runs_here = True
+        self._chute = chute
+        self._jobs = definition_of(chute).jobs
+        worker = f"{socket.gethostname()[:40]}-{os.getpid()}-{new_id()}"
+        self.service = JobService(lambda: self._jobs, Store(_database(chute, settings), worker))
+        self._retention = settings.job_retention
+        self._runner: Runner | None = None
+        self._cron: Cron | None = None
+        self._purging: asyncio.Task[None] | None = None
+        self._logger = logging.getLogger("chutes.jobs")
+
+    async def start(self) -> None:
+        """Begin to run what is queued, and what schedules bring.
+
+        Raises:
+            StoreError: the database cannot be used.
+        """
+        if not self._jobs or not self.runs_here:
+            return
+        await self.service.open()
+        config = self._chute.config
+        selector = config.node_selector
+        has_gpu = selector is not None and selector.gpu_count > 0
+        options = RunnerOptions(max_jobs=config.max_jobs or (1 if has_gpu else _DEFAULT_JOBS))
+        self._runner = Runner(self._chute, self.service, lambda: self._jobs, options)
+        self._cron = Cron(self.service, lambda: self._jobs)
+        self._runner.start()
+        self._cron.start()
+        self._purging = asyncio.create_task(self._purge(), name="remove old runs")
+
+    async def stop(self, grace: float) -> None:
+        """Let runs end for `grace` seconds, hand back those that have not, and let go of the database."""
+        if self._purging is not None:
+            self._purging.cancel()
+            await asyncio.wait([self._purging])
+        if self._cron is not None:
+            await self._cron.stop()
+        if self._runner is not None:
+            await self._runner.stop(grace)
+        self._runner = self._cron = self._purging = None
+        await self.service.close()
+
+    async def _purge(self) -> None:
+        """Remove runs that ended long ago, once an hour."""
+        while True:
+            try:
+                removed = await self.service.store.purge(self._retention)
+            except StoreError as error:
+                self._logger.warning("Old runs were not removed: %s", error)
+            else:
+                if removed:
+                    self._logger.info("Removed %s runs that ended long ago.", removed)
+            await asyncio.sleep(_PURGE_SECONDS)
+
+
+def _database(chute: Chute, settings: Settings) -> "Database":
+    return SQLite(database_file(chute, settings.home))
+
+
+def database_file(chute: Chute, home: Path) -> Path:
+    """The file that a chute's runs are kept in."""
+    return home / "jobs" / f"{chute.config.username}.{chute.config.name}.db"
