@@ -94,3 +94,15 @@ def test_plain_generators_that_sleep_hold_nobody_up(chute, name):
     assert [made(chute, f"{name}-{n}") for n in range(3)] == [1, 1, 1]
     for stream in streams:
         stream.close()
+
+
+def test_a_client_that_reads_nothing_outlasts_neither_its_deadline_nor_the_chute(serve, name):
+    with serve("apps/floods.py") as chute:
+        connection = begin(chute, "/limited", name=name)
+        chute.wait_until_it_says("more than its timeout of 1 s")
+        chute.wait_until(lambda: chute.gauge("running") == 0)
+
+        assert made(chute, name) == -1
+        assert chute.stop() == 0
+        assert "graceful shutdown exceeded" not in chute.text
+        connection.close()

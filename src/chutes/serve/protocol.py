@@ -10,10 +10,11 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import InvalidState
 
-__all__ = ["Protocol", "SocketProtocol", "drop_slow_heads"]
+__all__ = ["Protocol", "SocketProtocol", "drop_stuck"]
 
 _LONGEST_HEAD = 65536
 _HEAD_SECONDS = 30.0
+_FLUSH_SECONDS = 5.0
 _MOST_AT_ONCE = 1000
 
 
@@ -26,6 +27,7 @@ class Protocol(HttpToolsProtocol):
 
     head_since: float | None = None
     """When the head that is not complete yet began; None while there is none."""
+    _cut_since: float | None = None
     _loose = 0
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -94,6 +96,14 @@ class Protocol(HttpToolsProtocol):
         self.head_since = None
         self._refuse(b"408 Request Timeout")
 
+    def has_been_cut(self, now: float) -> float | None:
+        """Seconds since an answer was seen to be cut short with a part of it not taken yet; None where none was."""
+        if not self.transport.is_closing() or all(cycle.response_complete for cycle in self._under_way):
+            return None
+        if self._cut_since is None:
+            self._cut_since = now
+        return now - self._cut_since
+
     @property
     def _newest(self) -> RequestResponseCycle | None:
         """The call that was sent last, as long as its answer is not complete."""
@@ -155,13 +165,17 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             self.transport.close()
 
 
-def drop_slow_heads(connections: Iterable[object]) -> None:
-    """End the connections that have owed the rest of a head for too long."""
-    limit = time.monotonic() - _HEAD_SECONDS
-    for connection in list(connections):
-        if (
-            isinstance(connection, Protocol)
-            and connection.head_since is not None
-            and connection.head_since < limit
-        ):
+def drop_stuck(connections: Iterable[object], patience: float = _FLUSH_SECONDS) -> None:
+    """End the connections that have owed the rest of a head for too long, and those that are cut but not read.
+
+    Args:
+        connections: all of the server's.
+        patience: seconds that a client has to take what was sent before its answer was cut.
+    """
+    now = time.monotonic()
+    for connection in [one for one in connections if isinstance(one, Protocol)]:
+        cut = connection.has_been_cut(now)
+        if cut is not None and cut >= patience:
+            connection.transport.abort()
+        elif connection.head_since is not None and now - connection.head_since > _HEAD_SECONDS:
             connection.drop()

@@ -27,7 +27,7 @@ from chutes.serve.lifecycle import State
 from chutes.serve.listener import bind, from_fd, url_of
 from chutes.serve.logs import configure_logging
 from chutes.serve.probes import probe_answers
-from chutes.serve.protocol import Protocol, SocketProtocol, drop_slow_heads
+from chutes.serve.protocol import Protocol, SocketProtocol, drop_stuck
 from chutes.serve.reload import serve_with_reload, this_program
 from chutes.serve.streaming import StreamAborted
 from chutes.settings import Settings
@@ -187,7 +187,7 @@ class _Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second: uvicorn's own housekeeping; once a second ours."""
         if counter % _TICKS_PER_SECOND == 0:
-            drop_slow_heads(self.server_state.connections)
+            drop_stuck(self.server_state.connections)
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -198,6 +198,7 @@ class _Server(uvicorn.Server):
         for server in self.servers:
             server.close()
         await asyncio.sleep(_FIRST_REQUEST_SECONDS)
+        drop_stuck(self.server_state.connections, patience=0)
         await super().shutdown(sockets)
         if left := self.server_state.tasks:
             # What was cut off cleans up before the hooks take away what it works with.

@@ -55,3 +55,12 @@ def sleeps(self, name: str, seconds: float):
 @chute.cord("/quick")
 async def quick(self):
     return "ok"
+
+
+@chute.cord("/limited", stream=True, timeout=1)
+async def limited(self, name: str):
+    try:
+        while True:
+            yield self.chunk(name, 0, 6500)
+    finally:
+        self.made[name] = -1
