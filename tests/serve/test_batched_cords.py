@@ -76,6 +76,7 @@ async def test_what_fails_the_batch_fails_all_its_items(run, text, status, said,
         response = client.post("/run", json={"text": text})
         assert response.status_code == status
         assert said in caplog.text
+        assert "Traceback" not in caplog.text
         assert client.post("/run", json={"text": "good"}).json() == "good"
 
 
@@ -83,6 +84,7 @@ def test_a_function_that_ends_the_process_fails_its_batch_alone(caplog):
     with serving(failing, batch=Batch()) as client:
         assert client.post("/run", json={"text": "exit"}).status_code == 500
         assert "raised SystemExit in a batch" in caplog.text
+        assert f'File "{__file__}"' in caplog.text
         assert client.post("/run", json={"text": "good"}).json() == "good"
 
 

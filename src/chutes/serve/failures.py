@@ -7,8 +7,9 @@ from types import TracebackType
 
 from starlette.types import Scope
 
-from chutes.serve.answers import AnswerError
+from chutes.errors import ChutesError
 from chutes.serve.spans import record_error
+from chutes.tracebacks import user_frames
 
 __all__ = ["cancelled_from_outside", "log_failure", "wants_errors"]
 
@@ -18,13 +19,15 @@ _OURS = str(Path(__file__).parent)
 def log_failure(logger: logging.Logger, what: str, error: BaseException) -> None:
     """Log `error`, and note it in the trace, with its traceback from the user's function on.
 
-    Thirty frames of server, middleware and routing above it are the same for every error, and hide it. A result that
-    cannot be sent has no frame of the user's at all: its text says what it was.
+    Thirty frames of server, middleware and routing above it are the same for every error, and hide it. What we raise
+    ourselves, of a result that cannot be sent for one, has no frame of the user's at all: its text says all.
     """
     record_error(error)
     summary = f"{what}: {type(error).__name__}: {error}" if str(error) else f"{what}: {type(error).__name__}"
-    whole = None if isinstance(error, AnswerError) else (type(error), error, _below_ours(error.__traceback__))
-    logger.error("%s", summary, exc_info=whole)
+    told = isinstance(error, ChutesError) and not _shows_user_code(error)
+    logger.error(
+        "%s", summary, exc_info=None if told else (type(error), error, _below_ours(error.__traceback__))
+    )
 
 
 def cancelled_from_outside(error: BaseException) -> bool:
@@ -46,3 +49,13 @@ def _below_ours(traceback: TracebackType | None) -> TracebackType | None:
             kept = frame.tb_next
         frame = frame.tb_next
     return kept
+
+
+def _shows_user_code(error: BaseException) -> bool:
+    """Whether a frame of the error, or of one behind it, is the user's."""
+    link: BaseException | None = error
+    while link is not None:
+        if user_frames(link):
+            return True
+        link = link.__cause__ or link.__context__
+    return False
