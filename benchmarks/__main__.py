@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ class Run:
     def __init__(self, options: argparse.Namespace, folder: Path) -> None:
         self.options = options
         self.folder = folder
-        self.only = [name for name in options.servers.split(",") if name]
+        self.only: list[str] = options.server
         self.samples: list[Any] = []
 
     def table(self) -> str:
@@ -100,10 +100,10 @@ class Run:
         made = {one: interpreter(one, self.options.cache) for one in set(environments.values())}
         return {name: made[environment] for name, environment in environments.items()}
 
-    def _note(self, sample: Any) -> None:
-        """Take one sample; a server that gives none leaves its place in the table empty."""
+    def _note(self, sample: Callable[[], Any]) -> None:
+        """Take one sample, in several tries while the machine is busy; a server that gives none is left out."""
         try:
-            self.samples.append(sample())
+            self.samples.append(least_disturbed(sample, self.options.tries))
         except (RuntimeError, ValueError) as error:
             print(f"No sample: {error}", file=sys.stderr)
         else:
@@ -124,7 +124,9 @@ def main() -> None:
     parser.add_argument(
         "--tries", type=int, default=3, help="for a sample while the machine is busy (default: 3)"
     )
-    parser.add_argument("--servers", default="", help="only these, with commas between")
+    parser.add_argument(
+        "--server", action="append", default=[], help="only this one; may be given several times"
+    )
     parser.add_argument("--json", type=Path, help="write all samples into this file")
     parser.add_argument(
         "--cache", type=Path, default=_CACHE, help=f"for the environments (default: {_CACHE})"

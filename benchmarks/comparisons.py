@@ -1,6 +1,5 @@
 """The tables of servers under load: who takes part in which, and what each table shows."""
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,9 +7,9 @@ from pathlib import Path
 from benchmarks.forms import FORMS
 from benchmarks.lineup import SERVERS, Workload
 from benchmarks.load import load
-from benchmarks.machine import busy_seconds, cores
+from benchmarks.machine import cores
 from benchmarks.samples import Sample, Summary, summary
-from benchmarks.serving import Served, serving
+from benchmarks.serving import Served, Watch, serving
 from benchmarks.tables import table
 
 __all__ = ["COMPARISONS", "Comparison", "Entry", "compared", "take"]
@@ -123,32 +122,23 @@ def take(entry: Entry, python: Path, *, seconds: float, folder: Path) -> Sample:
     server_core, client_core = cores()
 
     def run(served: Served, duration: float) -> Sample:
-        cpu, busy, own, began = served.cpu_seconds(), busy_seconds(), _own_seconds(), time.monotonic()
+        watch = Watch(served)
         seen = load(
             served.port, server.target(workload), server.body(workload),
             connections=workload.connections, seconds=duration, core=client_core, folder=folder,
         )  # fmt: skip
-        window = time.monotonic() - began
-        cpu, busy, own = served.cpu_seconds() - cpu, busy_seconds() - busy, _own_seconds() - own
+        cpu, foreign = watch.read(served)
         parts = seen.requests * workload.parts
         if not parts:
             raise RuntimeError(f"{entry.server} gave no good answer to {workload.name} in {duration:g} s.")
         return Sample(
             server=entry.server, workload=workload.name, rate=seen.rate * workload.parts, cpu=cpu / parts * 1e6,
-            p50=seen.p50, p99=seen.p99, failed=seen.failed, foreign=max(0.0, (busy - cpu - own) / window),
+            p50=seen.p50, p99=seen.p99, failed=seen.failed, foreign=foreign,
         )  # fmt: skip
 
     with serving(server, workload, python, core=server_core, folder=folder) as served:
         run(served, _WARM_UP_SECONDS)
         return run(served, seconds)
-
-
-def _own_seconds() -> float:
-    """Processor seconds of this process and of the load generators that it has run."""
-    import resource
-
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(one.ru_utime + one.ru_stime for one in used)
 
 
 def compared(comparison: Comparison, samples: Iterable[Sample]) -> str:

@@ -5,14 +5,14 @@ import json
 import random
 import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.http_client import Answer, called
 from benchmarks.lineup import SERVERS, Workload
 from benchmarks.machine import cores
 from benchmarks.servers.stress import SLOTS, WORK_SECONDS
-from benchmarks.serving import serving
+from benchmarks.serving import Watch, serving
 from benchmarks.tables import table
 
 __all__ = ["CAPACITY", "CASES", "Overload", "judged", "overloaded", "overloads"]
@@ -47,6 +47,7 @@ class Overload:
         p50: seconds of an answer with success.
         p99: likewise.
         waits: for each refusal, what it was told as a share of how long those before it took to begin.
+        foreign: cores that were busy with others.
     """
 
     server: str
@@ -58,7 +59,8 @@ class Overload:
     failed: int
     p50: float
     p99: float
-    waits: tuple[float, ...]
+    waits: tuple[float, ...] = field(repr=False)
+    foreign: float
 
 
 def overloaded(server: str, queue: int | None, python: Path, *, seconds: float, folder: Path) -> Overload:
@@ -67,8 +69,10 @@ def overloaded(server: str, queue: int | None, python: Path, *, seconds: float, 
     plain = SERVERS[server]
     described = plain if queue is None else replace(plain, variables={"QUEUE": str(queue)})
     with serving(described, _WORKLOAD, python, core=core, folder=folder) as served:
+        watch = Watch(served)
         began, answers = asyncio.run(_send(served.port, seconds))
-    return judged(server, queue, answers, began=began, seconds=seconds)
+        _, foreign = watch.read(served)
+    return judged(server, queue, answers, began=began, seconds=seconds, foreign=foreign)
 
 
 async def _send(port: int, seconds: float) -> tuple[float, list[Answer]]:
@@ -84,7 +88,7 @@ async def _send(port: int, seconds: float) -> tuple[float, list[Answer]]:
 
 
 def judged(
-    server: str, queue: int | None, answers: Sequence[Answer], *, began: float, seconds: float
+    server: str, queue: int | None, answers: Sequence[Answer], *, began: float, seconds: float, foreign: float
 ) -> Overload:
     """What is said of the answers."""
     good = [one for one in answers if one.status == _OK]
@@ -101,6 +105,7 @@ def judged(
         p50=statistics.median(times),
         p99=times[int(len(times) * 0.99)],
         waits=tuple(_told(good, busy)),
+        foreign=foreign,
     )
 
 
@@ -118,7 +123,7 @@ def overloads(found: Iterable[Overload]) -> str:
     """The table."""
     head = [
         "server", "may wait", "sent", "answered", "goodput/s", "of capacity", "refused", "failed", "p50 s", "p99 s",
-        "Retry-After by true wait", "within 50 %",
+        "Retry-After by true wait", "within 50 %", "others' load",
     ]  # fmt: skip
     return table(head, [_cells(one) for one in found])
 
@@ -130,5 +135,5 @@ def _cells(one: Overload) -> list[str]:
     return [
         one.server, "any number" if one.queue is None else str(one.queue), str(one.sent), str(one.answered),
         f"{one.goodput:.0f}", f"{one.goodput / CAPACITY:.2f}", str(one.refused), str(one.failed),
-        f"{one.p50:.2f}", f"{one.p99:.2f}", spread, within,
+        f"{one.p50:.2f}", f"{one.p99:.2f}", spread, within, f"{one.foreign:.2f}",
     ]  # fmt: skip

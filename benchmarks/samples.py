@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 __all__ = ["BUSY", "Sample", "Summary", "interleaved", "least_disturbed", "summary"]
 
@@ -76,9 +76,17 @@ def interleaved(entries: Sequence[T], rounds: int) -> list[T]:
     ]
 
 
-def least_disturbed(take: Callable[[], Sample], tries: int) -> Sample:
+class _Disturbed(Protocol):
+    @property
+    def foreign(self) -> float: ...
+
+
+S = TypeVar("S", bound=_Disturbed)
+
+
+def least_disturbed(take: Callable[[], S], tries: int) -> S:
     """Take a sample, again while the machine is busy; the choice is by what others did, never by the result."""
-    taken: list[Sample] = []
+    taken: list[S] = []
     for _ in range(tries):
         taken.append(take())
         if taken[-1].foreign <= BUSY:

@@ -1,6 +1,7 @@
 """One server as a process of its own: started on its core, called, measured and ended."""
 
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -15,9 +16,9 @@ from typing import IO
 
 from benchmarks.environments import ROOT
 from benchmarks.lineup import Server, Workload
-from benchmarks.machine import cpu_seconds, marked, memory
+from benchmarks.machine import busy_seconds, cpu_seconds, marked, memory
 
-__all__ = ["Served", "free_port", "serving"]
+__all__ = ["Served", "Watch", "free_port", "serving"]
 
 _READY_SECONDS = 120.0
 _END_SECONDS = 20.0
@@ -30,6 +31,8 @@ class Served:
     Attributes:
         port: where it answers.
         start_seconds: from the start of its process to its first answer.
+        start_cpu: processor seconds that it took.
+        start_foreign: cores that others used meanwhile.
     """
 
     def __init__(
@@ -39,7 +42,7 @@ class Served:
         self.workload = workload
         self.port = port
         self.process = process
-        self.start_seconds = 0.0
+        self.start_seconds = self.start_cpu = self.start_foreign = 0.0
         self._mark = mark
 
     def pids(self) -> list[int]:
@@ -80,7 +83,7 @@ def serving(server: Server, workload: Workload, python: Path, *, core: int, fold
     words = {"port": str(port), "workload": workload.name}
     command = [part.format(**words) for part in server.command]
     with (folder / "server.log").open("w+") as log:
-        began = time.monotonic()
+        began, watch = time.monotonic(), Watch()
         process = subprocess.Popen(
             ["taskset", "-c", str(core), str(python), *command],
             cwd=folder,
@@ -93,9 +96,37 @@ def serving(server: Server, workload: Workload, python: Path, *, core: int, fold
         served = Served(server, workload, port, process, mark)
         try:
             _wait_for_answer(served, began, log)
+            served.start_cpu, served.start_foreign = watch.read(served)
             yield served
         finally:
             _end(served)
+
+
+class Watch:
+    """Who uses the processors, from its making on.
+
+    Args:
+        served: the server; None when it has not been started yet.
+    """
+
+    def __init__(self, served: Served | None = None) -> None:
+        self._began = time.monotonic()
+        self._busy = busy_seconds()
+        self._own = _own_seconds()
+        self._served = served.cpu_seconds() if served is not None else 0.0
+
+    def read(self, served: Served) -> tuple[float, float]:
+        """Processor seconds of the server until now, and how many cores others used on average."""
+        window = time.monotonic() - self._began
+        cpu = served.cpu_seconds() - self._served
+        others = busy_seconds() - self._busy - cpu - (_own_seconds() - self._own)
+        return cpu, max(0.0, others / window)
+
+
+def _own_seconds() -> float:
+    """Processor seconds of this process and of the programs that it has run to their end."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
 
 
 def _environment(server: Server, words: Mapping[str, str], folder: Path, mark: str) -> dict[str, str]:

@@ -37,6 +37,7 @@ class Start:
         resident: MB, a second later.
         proportional: MB, with what is shared divided among those who share it.
         processes: how many.
+        foreign: cores that others used until its first answer.
     """
 
     server: str
@@ -45,6 +46,7 @@ class Start:
     resident: float
     proportional: float
     processes: int
+    foreign: float
 
 
 def started(server: str, python: Path, folder: Path) -> Start:
@@ -52,12 +54,11 @@ def started(server: str, python: Path, folder: Path) -> Start:
     (workload,) = (one for one in COMPARISONS["echo"].workloads if one.name == "model")
     core, _ = cores()
     with serving(SERVERS[server], workload, python, core=core, folder=folder) as served:
-        cpu = served.cpu_seconds()
         time.sleep(_IDLE_SECONDS)
         resident, proportional = served.memory()
         return Start(
-            server=server, seconds=served.start_seconds, cpu=cpu, resident=resident, proportional=proportional,
-            processes=len(served.pids()),
+            server=server, seconds=served.start_seconds, cpu=served.start_cpu, resident=resident, proportional=proportional,
+            processes=len(served.pids()), foreign=served.start_foreign,
         )  # fmt: skip
 
 
@@ -76,7 +77,18 @@ def starts(found: Iterable[Start]) -> str:
         groups.setdefault(one.server, []).append(one)
     rows = [[name, *_cells(group)] for name, group in groups.items()]
     return table(
-        ["server", "first answer s", "quickest s", "CPU s", "RSS MB", "PSS MB", "processes", "n"], rows
+        [
+            "server",
+            "first answer s",
+            "quickest s",
+            "CPU s",
+            "RSS MB",
+            "PSS MB",
+            "processes",
+            "others' load",
+            "n",
+        ],
+        rows,
     )
 
 
@@ -86,7 +98,8 @@ def _cells(group: Sequence[Start]) -> list[str]:
 
     return [
         f"{median('seconds'):.2f}", f"{min(one.seconds for one in group):.2f}", f"{min(one.cpu for one in group):.2f}",
-        f"{median('resident'):.0f}", f"{median('proportional'):.0f}", f"{median('processes'):.0f}", str(len(group)),
+        f"{median('resident'):.0f}", f"{median('proportional'):.0f}", f"{median('processes'):.0f}",
+        f"{max(one.foreign for one in group):.2f}", str(len(group)),
     ]  # fmt: skip
 
 

@@ -17,7 +17,12 @@ def refused(sent: float, seconds: str | None) -> Answer:
 
 def test_only_what_is_answered_while_calls_come_is_goodput():
     found = judged(
-        "one", 4, [good(0.0, 0.0, 1.0), good(0.5, 1.0, 2.0), good(1.0, 2.0, 3.0)], began=0.0, seconds=2.0
+        "one",
+        4,
+        [good(0.0, 0.0, 1.0), good(0.5, 1.0, 2.0), good(1.0, 2.0, 3.0)],
+        began=0.0,
+        seconds=2.0,
+        foreign=0.25,
     )
     assert (found.sent, found.answered, found.goodput) == (3, 3, 1.0)
     assert (found.p50, found.p99) == (1.5, 2.0)
@@ -25,21 +30,26 @@ def test_only_what_is_answered_while_calls_come_is_goodput():
 
 def test_a_refusal_is_held_against_the_wait_of_those_before_it():
     answers = [good(0.0, 0.0, 1.0), good(1.0, 4.0, 5.0), refused(2.0, "3"), good(2.5, 9.0, 9.5)]
-    found = judged("one", 4, answers, began=0.0, seconds=5.0)
+    found = judged("one", 4, answers, began=0.0, seconds=5.0, foreign=0.25)
     assert (found.refused, found.waits) == (1, (1.5,))
 
 
 def test_a_refusal_that_names_no_time_counts_as_none_that_fits():
     found = judged(
-        "one", 4, [good(0.0, 3.0, 4.0), refused(1.0, None), refused(1.0, "2")], began=0.0, seconds=4.0
+        "one",
+        4,
+        [good(0.0, 3.0, 4.0), refused(1.0, None), refused(1.0, "2")],
+        began=0.0,
+        seconds=4.0,
+        foreign=0.25,
     )
     assert found.waits == (1.0,)
-    assert overloads([found]).splitlines()[-1].endswith("1 of 2 |")
+    assert overloads([found]).splitlines()[-1].endswith("1 of 2 |         0.25 |")
 
 
 def test_other_answers_are_failures():
     broken = Answer(sent=0.0, ended=1.0, status=0, headers={}, body=b"")
-    found = judged("one", None, [good(0.0, 0.0, 1.0), broken], began=0.0, seconds=1.0)
+    found = judged("one", None, [good(0.0, 0.0, 1.0), broken], began=0.0, seconds=1.0, foreign=0.25)
     assert (found.answered, found.refused, found.failed) == (1, 0, 1)
 
 
