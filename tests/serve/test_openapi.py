@@ -197,6 +197,13 @@ def test_the_minimal_input_is_the_example(minimal, example):
 async def fields_alone(self, name: Annotated[str, Form()], count: int = 1): ...
 
 
+def test_the_example_has_the_names_that_a_request_has():
+    class Renamed(BaseModel):
+        limit: int = Field(alias="maxTokens")
+
+    assert example_of(operation(whole, minimal_input_schema=Renamed(maxTokens=3))) == {"maxTokens": 3}
+
+
 @pytest.mark.parametrize(
     ("function", "media_type"),
     [(upload, "multipart/form-data"), (fields_alone, "application/x-www-form-urlencoded")],

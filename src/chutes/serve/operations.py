@@ -168,7 +168,8 @@ def _example(minimal: Any) -> Any:
     if minimal is None:
         return None
     if isinstance(minimal, BaseModel):
-        return minimal.model_dump(mode="json")
+        # A request has the names that are read.
+        return minimal.model_dump(mode="json", by_alias=True)
     if dataclasses.is_dataclass(minimal) and not inspect.isclass(minimal):
         return dataclasses.asdict(minimal)
     if isinstance(minimal, Mapping):
