@@ -1,5 +1,6 @@
 """When the user's own code fails while it is loaded: one line that says where, why, and what to write."""
 
+import re
 import sys
 
 import pytest
@@ -79,6 +80,19 @@ def test_a_name_that_a_module_lacks_is_told(project):
         "app.py, line 2: `from json import lods` failed: cannot import name 'lods' from 'json'"
     )
     assert text.endswith(" Did you mean 'loads'?")
+
+
+@pytest.mark.parametrize(
+    ("source", "meant"),
+    [
+        ("import chutes\nchutes.Chut()", "Chute"),
+        ("from chutes.image import Image\nImage('me', 'x').pip_instal('torch')", "pip_install"),
+    ],
+)
+def test_an_attribute_that_something_lacks_proposes_one_that_it_has(project, source, meant):
+    text, _ = failure(project, source)
+
+    assert re.search(rf"Did you mean:? '{meant}'\?$", text)
 
 
 def test_a_name_that_chutes_lacks_proposes_one_that_it_has(project):

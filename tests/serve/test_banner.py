@@ -37,3 +37,4 @@ def test_a_secure_url_has_secure_websockets():
 
 def test_a_chute_without_cords_is_ready_too():
     assert "acme/probe is ready on http://a" in banner(new_chute(), "http://a")
+    assert 'no cords yet: write @chute.cord("/…")' in banner(new_chute(), "http://a")

@@ -45,7 +45,7 @@ def _sentence(place: Place, exc: BaseException) -> str:
     if isinstance(exc, SystemExit):
         guard = 'if __name__ == "__main__":'
         return f"{where}: {written} ends the program while the file is loaded. Put it under {guard}"
-    return f"{where}: {written} raised {_summary(exc)}"
+    return f"{where}: {written} raised {_summary(exc)}{_near_attribute(exc)}"
 
 
 def _syntax(exc: SyntaxError) -> str:
@@ -102,6 +102,20 @@ def _missing_name(exc: NameError, name: str) -> str:
         return f" Add this line to the file: {line}"
     namespace = _innermost_globals(exc)
     return did_you_mean(name, [*namespace, *vars(builtins)])
+
+
+def _near_attribute(exc: BaseException) -> str:
+    """What an attribute may have been meant to be, where neither the text nor Python itself says so."""
+    if (
+        not isinstance(exc, AttributeError)
+        or not exc.name
+        or exc.obj is None
+        or "Did you mean" in _summary(exc)
+    ):
+        return ""
+    names = [*dir(exc.obj), *getattr(exc.obj, "__all__", ())]
+    near = did_you_mean(exc.name, [name for name in names if not name.startswith("_")])
+    return near and f".{near}"
 
 
 def _innermost_globals(exc: BaseException) -> dict[str, object]:

@@ -14,6 +14,8 @@ def banner(chute: Chute, url: str, probe_url: str | None = None) -> str:
     lines += [
         f"  {verb:<7} {(url.replace('http', 'ws', 1) if verb == 'WS' else url)}{path}" for verb, path in rows
     ]
+    if not rows:
+        lines.append('  no cords yet: write @chute.cord("/…") above a function')
     docs = config.fastapi_options.get("docs_url", "/docs")
     facts = (
         [f"docs {url}{docs}"] if docs and config.fastapi_options.get("openapi_url", "/openapi.json") else []
