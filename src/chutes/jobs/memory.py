@@ -1,5 +1,6 @@
 """Runs in the memory of one process, for tests: nothing survives, and nothing has to be cleaned up."""
 
+import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
 
@@ -36,6 +37,8 @@ class Memory:
         """Run the steps in one transaction."""
         if not self._worker:
             raise StoreError("The jobs database in memory is closed.")
+        # As with the others, somebody else may have a turn first.
+        await asyncio.sleep(0)
         self._connection.execute("BEGIN")
         try:
             rows = [

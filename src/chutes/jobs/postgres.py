@@ -219,8 +219,10 @@ class Postgres:
     async def _flush(self, statement: str) -> None:
         group = self._groups[statement]
         while group:
-            works = group[:_LARGEST_GROUP]
-            del group[:_LARGEST_GROUP]
+            # Rows are told apart by their ids, so each run comes once in a group.
+            chosen = {work.steps[0].values["id"]: work for work in reversed(group[:_LARGEST_GROUP])}
+            works = [work for work in group if chosen.get(work.steps[0].values["id"]) is work]
+            group[:] = [work for work in group if chosen.get(work.steps[0].values["id"]) is not work]
             await self._do_together(statement, works)
         self._flushing.discard(statement)
 
