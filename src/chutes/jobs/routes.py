@@ -1,5 +1,6 @@
 """The HTTP surface of jobs: submit, list, look at, follow and cancel runs."""
 
+import inspect
 import json
 import re
 from collections.abc import Callable, Coroutine, Mapping
@@ -135,7 +136,7 @@ def _route(path: str, method: str, endpoint: Endpoint, **options: Any) -> APIRou
 
 def _described(service: JobService, job: Job) -> dict[str, Any]:
     schema = service.arguments(job).schema()
-    text = (job.function.__doc__ or "").strip()
+    text = inspect.getdoc(job.function) or ""
     headers = [
         {
             "name": "Idempotency-Key",

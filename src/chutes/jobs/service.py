@@ -1,6 +1,7 @@
 """The jobs of a running chute: submit, look up, wait, cancel."""
 
 import asyncio
+import inspect
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -197,7 +198,7 @@ class JobService:
                 "next_run": iso(next_tick(job, now)),
                 "retry_count": job.retry_count,
                 "timeout": job.timeout,
-                "description": (job.function.__doc__ or "").strip().partition("\n")[0],
+                "description": (inspect.getdoc(job.function) or "").partition("\n")[0],
             }
             for job in self._jobs().values()
         ]
