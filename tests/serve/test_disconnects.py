@@ -3,12 +3,14 @@
 import asyncio
 import threading
 import time
+from contextlib import suppress
 from typing import Annotated
 
 import pytest
 from fastapi import Depends
 from fastapi.responses import StreamingResponse
 
+from chutes.serve.disconnects import ClientGone, Disconnects
 from chutes.testing import AsyncTestClient, async_wait_until
 from support.serving import new_chute
 
@@ -226,6 +228,87 @@ async def test_a_stream_that_is_to_finish_runs_to_its_end():
     async with AsyncTestClient(watched.chute) as client:
         await read_and_leave(client)
         await watched.until("done")
+
+
+def deaf_to_its_end(watched):
+    async def run(self):
+        while True:
+            try:
+                yield "x"
+                await asyncio.sleep(0.01)
+            except asyncio.CancelledError:
+                continue
+            except GeneratorExit:
+                if "finally" in watched.events:
+                    raise
+                watched.events.append("finally")
+
+    return run
+
+
+def deaf_to_its_end_in_a_thread(watched):
+    def run(self):
+        try:
+            while True:
+                yield "x"
+                time.sleep(0.01)
+        finally:
+            watched.events.append("finally")
+            yield "y"
+
+    return run
+
+
+@pytest.mark.parametrize("source", [deaf_to_its_end, deaf_to_its_end_in_a_thread])
+async def test_a_generator_that_yields_while_it_is_closed_is_told_so_in_the_log(source, caplog):
+    watched = Watched(concurrency=1)
+    watched.cord(source(watched), stream=True)
+
+    @watched.chute.cord("/other")
+    async def other(self):
+        return "ok"
+
+    async with AsyncTestClient(watched.chute) as client:
+        await read_and_leave(client)
+        await watched.until("finally")
+        assert (await client.post("/other")).json() == "ok"
+        await async_wait_until(lambda: "generator ignored GeneratorExit" in caplog.text)
+
+
+async def test_a_call_that_goes_on_long_after_its_client_left_is_told_in_the_log(monkeypatch, caplog):
+    monkeypatch.setattr("chutes.serve.disconnects._LONG_SECONDS", 0.01)
+    watched = Watched(on_disconnect="cancel")
+    release = asyncio.Event()
+
+    async def run(self):
+        watched.events.append("begin")
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await release.wait()
+
+    watched.cord(run)
+    async with AsyncTestClient(watched.chute) as client:
+        await leave(client, watched)
+        await async_wait_until(lambda: "A call goes on 0.01 s after its client left" in caplog.text)
+        release.set()
+
+
+async def test_a_cancelled_block_leaves_its_task_as_it_was():
+    left = asyncio.Event()
+
+    async def receive():
+        await left.wait()
+        return {"type": "http.disconnect"}
+
+    asyncio.get_running_loop().call_later(0.02, left.set)
+    with pytest.raises(ClientGone):
+        async with Disconnects(receive).cancelling():
+            await asyncio.sleep(60)
+    async with Disconnects(receive).cancelling():
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+    assert asyncio.current_task().cancelling() == 0
 
 
 async def test_a_call_that_waits_is_dropped_before_it_begins():

@@ -358,3 +358,15 @@ def test_chunks_are_sent_as_they_are_made():
         lines = response.iter_lines()
         assert [next(lines), next(lines)] == ["0", "1"]
     assert len(made) < 1000
+
+
+def test_chunks_and_first_chunks_are_counted():
+    async def run(self):
+        for number in range(3):
+            yield {"n": number}
+
+    with serving(run, stream=True) as client:
+        client.post("/run")
+        text = client.get("/metrics").text
+    assert 'chutes_chunks_total{cord="run"} 3.0' in text
+    assert 'chutes_first_chunk_seconds_count{cord="run"} 1.0' in text
