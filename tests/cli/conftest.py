@@ -56,7 +56,8 @@ class Shell:
     def __init__(self, folder):
         self.folder = folder
         kept = {name: value for name, value in os.environ.items() if not name.startswith("CHUTES_")}
-        self.environ = kept | {"PYTHONUNBUFFERED": "1", "COLUMNS": "100"}
+        own = {"PYTHONUNBUFFERED": "1", "COLUMNS": "100", "CHUTES_HOME": str(folder / "home")}
+        self.environ = kept | own
 
     def write(self, name, text=CHUTE):
         path = self.folder / name
@@ -103,6 +104,7 @@ def cli(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "path", list(sys.path))
     for name in [name for name in os.environ if name.startswith("CHUTES_")]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("CHUTES_HOME", str(tmp_path / "home"))
     known = set(sys.modules)
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level

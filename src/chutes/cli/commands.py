@@ -20,6 +20,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
     {
         "new": "Write a starter chute that runs, and its test.",
         "run": "Serve a chute.",
+        "worker": "Run the jobs of a chute, without serving it.",
         "show": "Show what a chute consists of, without running it.",
         "call": "Call a cord of a running chute and print its answer.",
         "bench": "Load a cord of a running chute, and say how it did.",

@@ -1,6 +1,5 @@
 """`chutes run`: serve a chute, with reload if asked."""
 
-import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -10,19 +9,16 @@ import typer
 from chutes.chute.chute import Chute, definition_of
 from chutes.cli.arguments import Reference
 from chutes.cli.debugging import Debug
-from chutes.errors import StartupError
+from chutes.cli.serving import LOG_LEVEL, LogLevel, ProbePort, begin_logging, serve_to_the_end
 from chutes.loading import load_chute, locate
-from chutes.serve.ending import leave_threads_behind
-from chutes.serve.logs import configure_logging
 from chutes.serve.reload import serve_with_reload, this_program
-from chutes.serve.server import ServerOptions, serve
+from chutes.serve.server import ServerOptions
 from chutes.settings import Settings
 
 __all__ = ["run"]
 
 _HOST = "127.0.0.1"
 _PORT = 8000
-_LOG_LEVEL = "info"
 
 _Host = Annotated[
     str | None,
@@ -37,15 +33,6 @@ _Port = Annotated[
         show_default=f"CHUTES_PORT, else {_PORT}",
     ),
 ]
-_ProbePort = Annotated[
-    int | None,
-    typer.Option(
-        help="A second port, answered while code blocks the first: /livez, /readyz, /metrics; 0 takes a free one.",
-        min=0,
-        max=65535,
-        show_default="CHUTES_PROBE_PORT, else none",
-    ),
-]
 _Reload = Annotated[
     bool, typer.Option("--reload", "--dev", help="Start again whenever a Python file beside it is saved.")
 ]
@@ -53,10 +40,10 @@ _ReloadDir = Annotated[
     list[Path] | None,
     typer.Option(help="One more folder to watch; give it once for each.", show_default=False),
 ]
-_LogLevel = Annotated[
-    str | None,
+_NoJobs = Annotated[
+    bool,
     typer.Option(
-        help="debug, info, warning, error or critical.", show_default=f"CHUTES_LOG_LEVEL, else {_LOG_LEVEL}"
+        "--no-jobs", help="Accept and show runs of jobs, and leave them to workers: `chutes worker`."
     ),
 ]
 _DrainDelay = Annotated[
@@ -74,11 +61,12 @@ def run(
     *,
     host: _Host = None,
     port: _Port = None,
-    probe_port: _ProbePort = None,
+    probe_port: ProbePort = None,
     reload: _Reload = False,
     reload_dir: _ReloadDir = None,
-    log_level: _LogLevel = None,
+    log_level: LogLevel = None,
     drain_delay: _DrainDelay = None,
+    no_jobs: _NoJobs = False,
     debug: Debug = False,
 ) -> None:
     """Serve a chute.
@@ -86,10 +74,8 @@ def run(
     It ends with Ctrl-C or SIGTERM. CHUTES_API_KEYS closes it to all who have no key.
     """
     settings = Settings.from_env()
-    options = _options(settings, host, port, probe_port, log_level)
-    configure_logging(settings, options.log_level)
-    for sentence in settings.unknown():
-        logging.getLogger("chutes.settings").warning("%s", sentence)
+    options = replace(_options(settings, host, port, probe_port, log_level), jobs=not no_jobs)
+    begin_logging(settings, options.log_level)
     if reload and settings.listen_fd is None:
         folders = [locate(reference).root, *(reload_dir or ())]
         code = serve_with_reload(this_program(), watch=folders, host=options.host, port=options.port)
@@ -97,18 +83,8 @@ def run(
         chute = load_chute(reference)
         if drain_delay is not None:
             _set_drain_delay(chute, drain_delay)
-        code = _serve(chute, options, settings)
+        code = serve_to_the_end(chute, options, settings)
     raise typer.Exit(code)
-
-
-def _serve(chute: Chute, options: ServerOptions, settings: Settings) -> int:
-    try:
-        code = serve(chute, options, settings)
-    except StartupError:
-        leave_threads_behind(1)
-        raise
-    leave_threads_behind(code)
-    return code
 
 
 def _options(
@@ -119,7 +95,7 @@ def _options(
     return ServerOptions(
         host=host or settings.host or _HOST,
         port=next(number for number in ports if number is not None),
-        log_level=log_level or settings.log_level or _LOG_LEVEL,
+        log_level=log_level or settings.log_level or LOG_LEVEL,
         fd=settings.listen_fd,
         probe_port=probe_port if probe_port is not None else settings.probe_port,
     )

@@ -106,6 +106,7 @@ class ServedChute:
         self.background = ServedJobs(chute, settings)
         # The pages of the debug mode show every frame: they tell the two ways apart.
         self.takes_short_way = settings.fast_path and not self.app.debug and is_tested_version()
+        self.takes_requests = True
         self.bare_stack: ASGIApp | None = None
         router = self.app.router
         self._gate = Gate(self.app, routes=lambda: router.routes, router=router, application=self.app)

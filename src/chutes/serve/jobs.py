@@ -46,6 +46,19 @@ class ServedJobs:
         self._purging: asyncio.Task[None] | None = None
         self._logger = logging.getLogger("chutes.jobs")
 
+    @property
+    def max_jobs(self) -> int:
+        """Runs at once in this process, at most."""
+        config = self._chute.config
+        selector = config.node_selector
+        has_gpu = selector is not None and selector.gpu_count > 0
+        return config.max_jobs or (1 if has_gpu else _DEFAULT_JOBS)
+
+    @property
+    def running(self) -> int:
+        """Runs that this process is at."""
+        return 0 if self._runner is None else self._runner.running
+
     async def start(self) -> None:
         """Begin to run what is queued, and what schedules bring.
 
@@ -55,10 +68,7 @@ class ServedJobs:
         if not self._jobs or not self.runs_here:
             return
         await self.service.open()
-        config = self._chute.config
-        selector = config.node_selector
-        has_gpu = selector is not None and selector.gpu_count > 0
-        options = RunnerOptions(max_jobs=config.max_jobs or (1 if has_gpu else _DEFAULT_JOBS))
+        options = RunnerOptions(max_jobs=self.max_jobs)
         self._runner = Runner(self._chute, self.service, lambda: self._jobs, options)
         self._cron = Cron(self.service, lambda: self._jobs)
         self._runner.start()

@@ -59,6 +59,8 @@ class ServerOptions:
         fd: descriptor of a socket that listens already; then host and port say only what it is bound to.
         probe_port: a second port, on the same host, that answers `/livez`, `/readyz` and `/metrics` whatever the chute's own
             code does; 0 takes a free one, None none.
+        http: answer requests; a worker does not, and has no port of its own.
+        jobs: run the jobs here, besides accepting them.
     """
 
     host: str = "127.0.0.1"
@@ -66,6 +68,8 @@ class ServerOptions:
     log_level: str = "info"
     fd: int | None = None
     probe_port: int | None = None
+    http: bool = True
+    jobs: bool = True
 
 
 def serve(chute: Chute, options: ServerOptions, settings: Settings) -> int:
@@ -77,15 +81,16 @@ def serve(chute: Chute, options: ServerOptions, settings: Settings) -> int:
         DefinitionError: a cord or websocket cannot be served.
     """
     configure_logging(settings, options.log_level)
-    listener = bind(options.host, options.port) if options.fd is None else from_fd(options.fd)
-    with listener, _probe_port(options) as probes:
+    with _listener(options) as listener, _probe_port(options) as probes:
         served = _served(chute, settings)
-        _warn_about_open_door(served, listener)
+        served.takes_requests, served.background.runs_here = options.http, options.jobs
+        if listener is not None:
+            _warn_about_open_door(served, listener)
         server = _Server(served, listener, probes)
         _quieten_uvicorn()
         try:
             with contextlib.suppress(KeyboardInterrupt):
-                server.run(sockets=[listener])
+                server.run(sockets=[] if listener is None else [listener])
         finally:
             server.let_go()
     _leave_threads_behind(served, server.exit_code)
@@ -130,7 +135,9 @@ def run_local(chute: Chute, *, host: str, port: int, reload: bool, log_level: st
 class _Server(uvicorn.Server):
     """Uvicorn's server, with our own start, signals and end."""
 
-    def __init__(self, served: ServedChute, listener: socket.socket, probes: socket.socket | None) -> None:
+    def __init__(
+        self, served: ServedChute, listener: socket.socket | None, probes: socket.socket | None
+    ) -> None:
         config = served.chute.config
         super().__init__(
             uvicorn.Config(
@@ -149,7 +156,8 @@ class _Server(uvicorn.Server):
         self._listener = listener
         self._probe_url = url_of(probes) if probes is not None else None
         self._probing = Holding(probes, probe_answers(served)) if probes is not None else None
-        self._drain_delay = config.drain_delay
+        # What a worker has not begun, others do as well.
+        self._drain_delay = config.drain_delay if listener is not None else 0.0
         self._first_signal: float | None = None
         self._ending: threading.Timer | None = None
 
@@ -173,7 +181,7 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Run the hooks while a thread of ours answers the probes, then let uvicorn take the socket."""
         self._served.watchdog.start()
-        with Holding(self._listener, starting_answer):
+        with contextlib.nullcontext() if self._listener is None else Holding(self._listener, starting_answer):
             try:
                 await self._served.lifecycle.start()
             except StartupError as error:
@@ -192,8 +200,8 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let requests finish, then run the shutdown hooks."""
-        logger, admission = logging.getLogger("chutes.serve"), self._served.admission
-        logger.info("Stopping: %s calls run, %s wait.", admission.running, admission.waiting)
+        logger = logging.getLogger("chutes.serve")
+        self._say_stopping(logger)
         # Uvicorn ends every connection that has no request yet: those accepted a moment ago get time to send theirs.
         for server in self.servers:
             server.close()
@@ -240,7 +248,17 @@ class _Server(uvicorn.Server):
         loop = asyncio.get_running_loop()
         loop.call_soon_threadsafe(loop.call_later, self._drain_delay, self._stop_accepting)
 
+    def _say_stopping(self, logger: logging.Logger) -> None:
+        admission, runs = self._served.admission, self._served.background.running
+        if self._listener is None:
+            logger.info("Stopping: %s runs of jobs have not ended.", runs)
+        else:
+            logger.info("Stopping: %s calls run, %s wait.", admission.running, admission.waiting)
+
     def _say_ready(self) -> None:
+        if self._listener is None:
+            self._say_working()
+            return
         url, config = url_of(self._listener), self._served.chute.config
         facts: dict[str, object] = {"url": url, "concurrency": config.concurrency}
         where = url
@@ -250,6 +268,16 @@ class _Server(uvicorn.Server):
         facts["plain"] = banner(self._served.chute, url, self._probe_url)
         logging.getLogger("chutes.serve").info(
             "%s/%s is ready on %s", config.username, config.name, where, extra=facts
+        )
+
+    def _say_working(self) -> None:
+        config, jobs = self._served.chute.config, definition_of(self._served.chute).jobs
+        logging.getLogger("chutes.serve").info(
+            "%s/%s runs its jobs, %s at once: %s.",
+            config.username,
+            config.name,
+            self._served.background.max_jobs,
+            ", ".join(jobs),
         )
 
     def _stop_accepting(self) -> None:
@@ -264,6 +292,12 @@ class _Server(uvicorn.Server):
             self._served.logger.warning("The process ends while tasks or threads of it still run.")
 
         self._ending = end_soon(code, _HELD_SECONDS, say)
+
+
+def _listener(options: ServerOptions) -> contextlib.AbstractContextManager[socket.socket | None]:
+    if not options.http:
+        return contextlib.nullcontext()
+    return bind(options.host, options.port) if options.fd is None else from_fd(options.fd)
 
 
 def _probe_port(options: ServerOptions) -> contextlib.AbstractContextManager[socket.socket | None]:

@@ -41,6 +41,8 @@ async def warm_up(served: "ServedChute") -> None:
     Raises:
         StartupError: a call failed; what the user's code raised is the cause.
     """
+    if not served.takes_requests:
+        return
     calls = [(cord, given) for cord in served.chute.cords if (given := warmup_arguments(cord)) is not None]
     for cord, arguments in calls:
         begun = time.perf_counter()
