@@ -1,5 +1,6 @@
 """The served chutes that the tests of this folder share."""
 
+import itertools
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -52,9 +53,12 @@ class Program:
 
 
 def server_in(folder: Path) -> Serve:
+    numbers = itertools.count(1)
+
     @contextmanager
     def serve(name: str, *words: object, **environ: str) -> Iterator[ChuteProcess]:
-        reference, log = HERE / name, folder / "output.log"
+        # Each process has a log of its own: a later one starts elsewhere.
+        reference, log = HERE / name, folder / f"output-{next(numbers)}.log"
         with chute_process(reference, "--port", 0, *words, folder=folder, log=log, **environ) as chute:
             assert chute.url
             yield chute
