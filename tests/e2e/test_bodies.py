@@ -59,3 +59,21 @@ async def open_upload(port):
     head = f"POST /size HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {LARGEST}\r\n\r\n"
     writer.write(head.encode() + BODY[:-1])
     return reader, writer
+
+
+async def test_what_clients_that_left_had_sent_is_free_again(chute):
+    for _ in range(3):
+        clients = [await open_upload(chute.port) for _ in range(AT_ONCE)]
+        await asyncio.gather(*(writer.drain() for _, writer in clients))
+        for _, writer in clients:
+            writer.transport.abort()
+    async with chute.async_client() as client:
+
+        async def whole():
+            response = await client.post("/size", content=BODY, headers={"Content-Type": "application/json"})
+            return response.status_code
+
+        async with asyncio.timeout(60):
+            # All sixteen at once pass only when nothing else is held.
+            while await asyncio.gather(*(whole() for _ in range(AT_ONCE))) != [200] * AT_ONCE:
+                await asyncio.sleep(0.05)
