@@ -36,6 +36,7 @@ def test_every_variable_is_read():
         api_key="a",
         database_url="postgresql://me:secret@db/jobs",
         home=Path("/srv/chutes"),
+        keeps_jobs=True,
         host="::1",
         listen_fd=7,
         log_format="json",

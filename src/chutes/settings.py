@@ -84,6 +84,7 @@ class Settings:
         log_level: `CHUTES_LOG_LEVEL`, None when unset.
         fast_path: `CHUTES_FAST_PATH`; "off" has FastAPI itself answer every cord.
         home: `CHUTES_HOME`, the folder for what outlives a process; default `~/.chutes`.
+        keeps_jobs: `CHUTES_HOME` or `CHUTES_DATABASE_URL` is set: somebody has said where jobs are kept.
         host: `CHUTES_HOST`, the address to bind, None when unset.
         port: `CHUTES_PORT`, 0 to 65535, None when unset.
         probe_port: `CHUTES_PROBE_PORT`, 0 to 65535, None when unset: no such port.
@@ -101,6 +102,7 @@ class Settings:
     log_level: str | None = None
     fast_path: bool = True
     home: Path = Path(".chutes")
+    keeps_jobs: bool = False
     host: str | None = None
     port: int | None = None
     probe_port: int | None = None
@@ -126,6 +128,7 @@ class Settings:
             log_level=_log_level(env.get("CHUTES_LOG_LEVEL", "")),
             fast_path=_switch("CHUTES_FAST_PATH", env.get("CHUTES_FAST_PATH", "")),
             home=_home(env.get("CHUTES_HOME", "")),
+            keeps_jobs=any(env.get(name, "").strip() for name in ("CHUTES_HOME", "CHUTES_DATABASE_URL")),
             host=env.get("CHUTES_HOST", "").strip() or None,
             port=_port("CHUTES_PORT", env.get("CHUTES_PORT", ""), "8000"),
             probe_port=_port("CHUTES_PROBE_PORT", env.get("CHUTES_PROBE_PORT", ""), "8001"),

@@ -20,7 +20,7 @@ from chutes.settings import Settings
 if TYPE_CHECKING:
     from chutes.jobs.database import Database
 
-__all__ = ["ServedJobs"]
+__all__ = ["ServedJobs", "database_file", "jobs_database"]
 
 _DEFAULT_JOBS = 4
 _PURGE_SECONDS = 3600.0
@@ -38,13 +38,17 @@ class ServedJobs:
         self.runs_here = True
         self._chute = chute
         self._jobs = definition_of(chute).jobs
-        worker = f"{socket.gethostname()[:40]}-{os.getpid()}-{new_id()}"
-        self.service = JobService(lambda: self._jobs, Store(_database(chute, settings), worker))
+        self._worker = f"{socket.gethostname()[:40]}-{os.getpid()}-{new_id()}"
+        self.service = JobService(lambda: self._jobs, Store(jobs_database(chute, settings), self._worker))
         self._retention = settings.job_retention
         self._runner: Runner | None = None
         self._cron: Cron | None = None
         self._purging: asyncio.Task[None] | None = None
         self._logger = logging.getLogger("chutes.jobs")
+
+    def keep_in(self, database: "Database") -> None:
+        """Keep runs in another database, from the next start on."""
+        self.service.store = Store(database, self._worker)
 
     @property
     def max_jobs(self) -> int:
@@ -100,7 +104,8 @@ class ServedJobs:
             await asyncio.sleep(_PURGE_SECONDS)
 
 
-def _database(chute: Chute, settings: Settings) -> "Database":
+def jobs_database(chute: Chute, settings: Settings) -> "Database":
+    """The database that the settings name."""
     return SQLite(database_file(chute, settings.home))
 
 

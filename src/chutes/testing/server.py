@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Scope
 from chutes.errors import ClientNotOpen
 from chutes.testing.connection import Connection
 from chutes.testing.exchange import Exchange
+from chutes.testing.jobs import keep_jobs_apart
 from chutes.testing.lifespan import Lifespan
 from chutes.testing.options import ServingOptions
 from chutes.testing.scope import http_scope, websocket_scope
@@ -41,6 +42,7 @@ class InProcessServer:
         Raises:
             BaseException: what `Lifespan.startup` raises.
         """
+        keep_jobs_apart(self._application)
         await self._lifespan.startup(context.copy())
         self._context = context
 
