@@ -25,6 +25,8 @@ __all__ = ["SQLite", "dialect", "migrate", "wall_clock"]
 _LOOK_AROUND_SECONDS = 0.05
 _LOCKED_SECONDS = 30.0
 _LARGEST_COMMIT = 256
+# A commit is on the disk before it is answered.
+_OPTIONS = ("synchronous = FULL",)
 _OLDEST_VERSION = (3, 35, 0)
 _NO_LEASE_MS = 100 * 366 * 86_400_000
 _REMOTE = (
@@ -160,7 +162,8 @@ class SQLite:
         connection.row_factory = sqlite3.Row
         connection.create_function("now_ms", 0, self._clock)
         _switch_to_wal(connection)
-        connection.execute("PRAGMA synchronous = FULL")
+        for option in _OPTIONS:
+            connection.execute(f"PRAGMA {option}")
         return connection
 
     def _serve(self, connection: sqlite3.Connection) -> None:

@@ -42,9 +42,10 @@ INSERT = """
 """
 
 # MATERIALIZED: PostgreSQL might read the list anew for each row, and then claim more than `count`.
+# `job || ''` keeps SQLite from the index of all runs of a job, finished ones included; the one of queued runs is short.
 CLAIM = """
     WITH due AS MATERIALIZED (
-        SELECT id FROM chutes_runs WHERE status = 'queued' AND run_at <= now_ms() AND job IN (elements(:jobs))
+        SELECT id FROM chutes_runs WHERE status = 'queued' AND run_at <= now_ms() AND job || '' IN (elements(:jobs))
         ORDER BY priority DESC, run_at, id LIMIT :count {lock})
     UPDATE chutes_runs SET status = 'running', attempt = attempt + 1, worker = :worker, lease_until = now_ms() + :lease_ms,
         started_at = now_ms(), progress = NULL, note = NULL
@@ -53,7 +54,7 @@ CLAIM = """
 """
 
 NEXT = """
-    SELECT run_at - now_ms() AS wait_ms FROM chutes_runs WHERE status = 'queued' AND job IN (elements(:jobs))
+    SELECT run_at - now_ms() AS wait_ms FROM chutes_runs WHERE status = 'queued' AND job || '' IN (elements(:jobs))
     ORDER BY run_at LIMIT 1
 """
 
@@ -127,9 +128,9 @@ LIST_OF_STATUS = """
 
 # One SELECT for each, because each has an index that holds nothing else.
 WAITING = """
-    SELECT job, 'queued' AS status, COUNT(*) AS count FROM chutes_runs WHERE status = 'queued' GROUP BY job
+    SELECT job || '' AS job, 'queued' AS status, COUNT(*) AS count FROM chutes_runs WHERE status = 'queued' GROUP BY 1
     UNION ALL
-    SELECT job, 'running' AS status, COUNT(*) AS count FROM chutes_runs WHERE status = 'running' GROUP BY job
+    SELECT job || '' AS job, 'running' AS status, COUNT(*) AS count FROM chutes_runs WHERE status = 'running' GROUP BY 1
 """
 
 PURGEABLE = (

@@ -1,0 +1,115 @@
+"""Several real processes on one database: they start, race, and die."""
+
+import contextlib
+import os
+import secrets
+import signal
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from chutes.jobs.run import Status
+from chutes.jobs.store import NewRun, Store
+from support.child_processes import is_alive
+from support.job_process import FIRST_TICK, JobProcess, database
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def where(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database, as a process is told of it."""
+    if request.param == "sqlite":
+        return str(tmp_path / "jobs.db")
+    return f"{request.getfixturevalue('postgres_server').url()} test_{secrets.token_hex(8)}"
+
+
+@contextlib.contextmanager
+def processes(where: str, action: str, count: int) -> Iterator[list[JobProcess]]:
+    started = [JobProcess(where, action) for _ in range(count)]
+    try:
+        # Each is ready before any is let go, so that they race.
+        for one in started:
+            one.get_ready()
+        for one in started:
+            one.go()
+        yield started
+    finally:
+        for one in started:
+            one.kill()
+
+
+@contextlib.asynccontextmanager
+async def opened(where: str):
+    store = Store(database(where), "test")
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def test_eight_processes_that_start_at_once_all_find_the_tables(where):
+    with processes(where, "accept", 8) as started:
+        ids = {one.answer() for one in started}
+        assert [one.wait() for one in started] == [0] * 8
+
+    async with opened(where) as store:
+        assert {run.id for run in await store.runs()} == ids
+        assert len(ids) == 8
+
+
+async def test_each_tick_that_processes_race_for_is_one_run(where):
+    async with opened(where) as store:
+        await store.begin_schedule("tick", "* * * * *")
+        with processes(where, "fire", 3) as started:
+            fired = [int(one.answer()) for one in started]
+
+        assert sum(fired) == 200 - (await store.ticks())["tick"][1]
+        runs = await store.runs("tick", count=500)
+        assert len({run.scheduled_for for run in runs}) == len(runs) == sum(fired)
+        assert (await store.ticks())["tick"][0] == FIRST_TICK + 200
+
+
+async def test_the_runs_of_a_killed_process_are_free_at_once_on_one_machine(tmp_path):
+    where = str(tmp_path / "jobs.db")
+    async with opened(where) as store:
+        await store.insert(NewRun(job="embed", max_attempts=2))
+        await store.insert(NewRun(job="embed", max_attempts=1))
+        with processes(where, "claim", 1) as (process,):
+            assert len(process.answer().split()) == 2
+            assert await store.recover() == []
+            process.kill()
+
+        again, over = sorted(await store.recover(), key=lambda run: -run.max_attempts)
+
+    assert (again.status, again.attempt, again.error) == (Status.QUEUED, 1, "interrupted")
+    assert (over.status, over.attempt, over.error) == (Status.FAILED, 1, "interrupted")
+    assert [(one.number, one.error) for one in over.history] == [(1, "interrupted")]
+    assert over.finished_at is not None
+    assert [entry.name for entry in (tmp_path / "jobs.db.workers").iterdir()] == []
+
+
+async def test_a_forked_child_does_not_keep_its_dead_parent_alive(tmp_path):
+    where = str(tmp_path / "jobs.db")
+    async with opened(where) as store:
+        await store.insert(NewRun(job="embed"))
+        with processes(where, "claim_and_fork", 1) as (process,):
+            child, run_id = process.answer().split()
+            process.kill()
+            try:
+                assert is_alive(int(child))
+                assert [run.id for run in await store.recover()] == [run_id]
+            finally:
+                os.kill(int(child), signal.SIGKILL)
+
+
+async def test_a_process_that_is_killed_in_a_commit_leaves_a_sound_file(tmp_path):
+    where = str(tmp_path / "jobs.db")
+    for _ in range(3):
+        with processes(where, "fire", 2) as started:
+            for one in started:
+                one.kill()
+
+    with contextlib.closing(sqlite3.connect(where)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)

@@ -1,0 +1,122 @@
+"""Another process on a jobs database: `python job_process.py DATABASE ACTION`, which acts once it reads a line."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from chutes.jobs.database import Database
+from chutes.jobs.postgres import Postgres
+from chutes.jobs.sqlite import SQLite
+from chutes.jobs.store import NewRun, Store
+
+
+class JobProcess:
+    """One that a test started.
+
+    Args:
+        database: path of an SQLite file, or the address of a PostgreSQL and a schema, with a space between.
+        action: of `ACTIONS`.
+    """
+
+    def __init__(self, database: str, action: str) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, __file__, database, action],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def get_ready(self) -> None:
+        """Wait until it has started."""
+        assert self.answer() == "ready"
+
+    def go(self) -> None:
+        """Let it act."""
+        self._process.stdin.write("go\n")
+        self._process.stdin.flush()
+
+    def answer(self) -> str:
+        """The next line that it prints."""
+        return self._process.stdout.readline().strip()
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        self._process.kill()
+        self.wait()
+
+    def wait(self) -> int:
+        """Its exit code, once it has ended."""
+        code = self._process.wait(60)
+        self._process.stdin.close()
+        self._process.stdout.close()
+        return code
+
+
+def database(where: str) -> Database:
+    """The database that a test names."""
+    url, _, schema = where.partition(" ")
+    return Postgres(url, schema) if schema else SQLite(Path(where))
+
+
+async def claim(store: Store) -> None:
+    """Take every run, and hold it until killed."""
+    await store.open()
+    runs = await store.claim(["embed"], 100)
+    print(" ".join(run.id for run in runs), flush=True)
+    await asyncio.sleep(600)
+
+
+async def claim_and_fork(store: Store) -> None:
+    """The same, with a child that is forked and lives on."""
+    await store.open()
+    runs = await store.claim(["embed"], 100)
+    child = os.fork()
+    if not child:
+        signal.alarm(60)
+        time.sleep(60)
+    print(child, " ".join(run.id for run in runs), flush=True)
+    await asyncio.sleep(600)
+
+
+async def claim_and_block(store: Store) -> None:
+    """The same, with code that lets nothing else run."""
+    store.database.lease_ms = 1000
+    await store.open()
+    runs = await store.claim(["embed"], 100)
+    print(" ".join(run.id for run in runs), flush=True)
+    time.sleep(600)
+
+
+async def fire(store: Store) -> None:
+    """Fire 200 ticks, and say how many runs came of it."""
+    await store.open()
+    fired = 0
+    for tick in range(1, 201):
+        run = await store.fire(NewRun(job="tick"), FIRST_TICK + tick)
+        if run is not None:
+            fired += 1
+            await store.cancel(run.id)
+    print(fired, flush=True)
+    await store.close()
+
+
+async def accept(store: Store) -> None:
+    """Open the database, and submit one run."""
+    await store.open()
+    run, _ = await store.insert(NewRun(job="embed"))
+    print(run.id, flush=True)
+    await store.close()
+
+
+FIRST_TICK = 4_000_000_000_000
+ACTIONS = {action.__name__: action for action in (accept, claim, claim_and_block, claim_and_fork, fire)}
+
+
+if __name__ == "__main__":
+    print("ready", flush=True)
+    sys.stdin.readline()
+    asyncio.run(ACTIONS[sys.argv[2]](Store(database(sys.argv[1]), f"process-{os.getpid()}")))
