@@ -196,12 +196,13 @@ def test_the_server_is_told_which_hook_failed(chute):
     assert ", in load_weights\n" in traceback
 
 
-def test_a_failing_shutdown_hook_is_logged_and_the_others_run(chute, caplog):
+@pytest.mark.parametrize("error", [OwnError("x"), SystemExit(3)])
+def test_a_failing_shutdown_hook_is_logged_and_the_others_run(chute, error, caplog):
     events = []
 
     @chute.on_shutdown()
     async def failing(self):
-        raise OwnError("x")
+        raise error
 
     @chute.on_shutdown(priority=60)
     def after(self):

@@ -157,7 +157,7 @@ class Lifecycle:
         for hook in self._shutdown():
             try:
                 await self._run(hook)
-            except Exception:
+            except (Exception, SystemExit):
                 self._logger.exception("The shutdown hook %r failed.", hook.name)
         await self._cancel_tasks()
         self._threads.shutdown()
