@@ -11,7 +11,6 @@ from chutes.cli.arguments import Reference
 from chutes.cli.debugging import Debug
 from chutes.cli.serving import LOG_LEVEL, LogLevel, ProbePort, begin_logging, serve_to_the_end
 from chutes.loading import load_chute, locate
-from chutes.serve.reload import serve_with_reload, this_program
 from chutes.serve.server import ServerOptions
 from chutes.settings import Settings
 
@@ -78,6 +77,9 @@ def run(
     begin_logging(settings, options.log_level)
     if reload and settings.listen_fd is None:
         folders = [locate(reference).root, *(reload_dir or ())]
+        # It brings what watches files, which most processes never need.
+        from chutes.serve.reload import serve_with_reload, this_program
+
         code = serve_with_reload(this_program(), watch=folders, host=options.host, port=options.port)
     else:
         chute = load_chute(reference)

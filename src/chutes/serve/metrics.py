@@ -1,19 +1,19 @@
-"""Counts and durations of every cord and of the process, as Prometheus text."""
+"""Counts and durations of every cord, as plain numbers; `exposition` makes text of them."""
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
-
-from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
-from prometheus_client.registry import Collector
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from chutes.chute.cord import Cord
 
 if TYPE_CHECKING:
     from chutes.serve.admission import Admission
+    from chutes.serve.exposition import Exposition
 
-__all__ = ["CordMeter", "Distribution", "LoopMeter", "Meters"]
+__all__ = ["CONTENT_TYPE", "CordMeter", "Distribution", "LoopMeter", "Meters"]
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+"""Of the text of `/metrics`."""
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 _SIZES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0)
@@ -153,33 +153,30 @@ class LoopMeter:
         self.stalls = 0
         self.stall_seconds = 0.0
 
-    def collect(self) -> Iterator[Metric]:
-        """Its metric families."""
-        yield CounterMetricFamily(
-            "chutes_loop_stalls",
-            "Times that code blocked the event loop for a second or more.",
-            value=self.stalls,
-        )
-        yield CounterMetricFamily(
-            "chutes_loop_stall_seconds", "Time for which it was blocked so.", value=self.stall_seconds
-        )
 
+class Meters:
+    """The meters of a chute's cords.
 
-class Meters(Collector):
-    """The meters of a chute's cords, in a registry of their own."""
+    Attributes:
+        admission: knows how many calls run and wait.
+        loop: the event loop's own numbers.
+        extra: whatever else `/metrics` shows: collectors, in the sense of the Prometheus client.
+    """
 
     def __init__(self, admission: "Admission") -> None:
+        self.admission = admission
         self.loop = LoopMeter()
-        self._admission = admission
+        self.extra: list[Any] = []
         self._meters: dict[str, CordMeter] = {}
-        self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(self)
-        ProcessCollector(registry=self._registry)
-        PlatformCollector(registry=self._registry)
+        self._exposition: Exposition | None = None
 
     def of(self, cord: Cord) -> CordMeter:
         """The meter of a cord, made on first use; one function under two paths has one, as `/metrics` shows names."""
         return self._meters.setdefault(cord.name, CordMeter(cord.name))
+
+    def by_cord(self) -> dict[str, CordMeter]:
+        """Every meter by the name of its cord, as they are now."""
+        return self._meters.copy()
 
     def forget(self) -> None:
         """Begin every cord's numbers anew."""
@@ -188,72 +185,9 @@ class Meters(Collector):
 
     def text(self) -> bytes:
         """The current numbers in Prometheus' text format, version 0.0.4; any thread may ask."""
-        return generate_latest(self._registry)
+        if self._exposition is None:
+            # The Prometheus client takes a while to import: the first scrape waits for it, not the start.
+            from chutes.serve.exposition import Exposition
 
-    def collect(self) -> Iterable[Metric]:
-        """The metric families that `/metrics` shows, apart from those of the process."""
-        meters = self._meters.copy()
-        yield from _counters(meters)
-        yield from _distributions(meters)
-        yield from _gauges(meters)
-        yield from self._slots()
-        yield from self.loop.collect()
-
-    def _slots(self) -> Iterator[Metric]:
-        admission = self._admission
-        yield GaugeMetricFamily("chutes_running", "Calls that have a slot.", value=admission.running)
-        yield GaugeMetricFamily("chutes_waiting", "Calls that wait for a slot.", value=admission.waiting)
-        yield GaugeMetricFamily("chutes_concurrency", "Slots.", value=admission.concurrency)
-
-
-def _counters(meters: dict[str, CordMeter]) -> Iterable[Metric]:
-    families = {
-        "requests": CounterMetricFamily("chutes_requests", "Answers of cords.", labels=["cord", "status"]),
-        "refused": CounterMetricFamily(
-            "chutes_refused",
-            "Calls refused because the queue was full, or because they could not start before their deadline.",
-            labels=["cord", "reason"],
-        ),
-        "cancelled": CounterMetricFamily(
-            "chutes_cancelled", "Calls stopped because the client left.", labels=["cord"]
-        ),
-        "timeouts": CounterMetricFamily(
-            "chutes_timeouts", "Calls answered at their deadline.", labels=["cord"]
-        ),
-        "chunks": CounterMetricFamily("chutes_chunks", "Parts of streams that were sent.", labels=["cord"]),
-    }
-    for cord, meter in meters.items():
-        for name, labels, value in meter.counters():
-            families[name].add_metric([cord, *labels], value)
-    return families.values()
-
-
-def _distributions(meters: dict[str, CordMeter]) -> Iterable[Metric]:
-    families = {
-        name: HistogramMetricFamily(f"chutes_{name}", text, labels=["cord"])
-        for name, text in {
-            "request_seconds": "Time from a call's arrival to the end of its answer.",
-            "queue_seconds": "Time that a call waited for its slot, or its item for its batch.",
-            "first_chunk_seconds": "Time from a call's arrival to the first chunk of its stream.",
-            "batch_size": "Items of a batch.",
-        }.items()
-    }
-    for cord, meter in meters.items():
-        for name, buckets, total in meter.distributions():
-            families[name].add_metric([cord], buckets, total)
-    return families.values()
-
-
-def _gauges(meters: dict[str, CordMeter]) -> Iterable[Metric]:
-    families = {
-        name: GaugeMetricFamily(f"chutes_{name}", text, labels=["cord"])
-        for name, text in {
-            "in_flight": "Requests whose answer has not ended.",
-            "overrunning": "Synchronous calls past their deadline that still hold a slot.",
-            "batch_waiting": "Items that wait for a batch.",
-        }.items()
-    }
-    for cord, meter in meters.items():
-        for name, value in meter.gauges():
-            families[name].add_metric([cord], value)
-    return families.values()
+            self._exposition = Exposition(self)
+        return self._exposition.text()

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 import fastapi_offline
 from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html, get_swagger_ui_oauth2_redirect_html
-from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
@@ -13,6 +12,7 @@ from starlette.staticfiles import StaticFiles
 
 from chutes.chute.chute import definition_of
 from chutes.jobs.routes import job_routes
+from chutes.serve.metrics import CONTENT_TYPE
 
 if TYPE_CHECKING:
     from chutes.serve.app import ServedChute
@@ -26,7 +26,7 @@ def built_in_routes(served: "ServedChute") -> list[BaseRoute]:
     """The routes of ours; a user's own route on literally the same path takes the place of one."""
 
     async def metrics(_request: Request) -> Response:
-        return Response(served.meters.text(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+        return Response(served.meters.text(), media_type=CONTENT_TYPE)
 
     jobs = job_routes(served.jobs, definition_of(served.chute).jobs)
     return [Route("/metrics", metrics, include_in_schema=False), *jobs, *_docs(served)]

@@ -5,9 +5,8 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
-
 from chutes.serve.holding import Answer, HeldAnswer, held_json
+from chutes.serve.metrics import CONTENT_TYPE
 
 if TYPE_CHECKING:
     from chutes.serve.app import ServedChute
@@ -19,7 +18,7 @@ def probe_answers(served: "ServedChute") -> Answer:
     """What the probe port of a chute answers; called in a thread beside its event loop."""
 
     def metrics() -> HeldAnswer:
-        headers = (("Content-Type", CONTENT_TYPE_PLAIN_0_0_4),)
+        headers = (("Content-Type", CONTENT_TYPE),)
         return HeldAnswer(status=200, headers=headers, body=served.meters.text())
 
     pages: dict[str, Callable[[], HeldAnswer]] = {

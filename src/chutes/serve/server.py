@@ -28,7 +28,6 @@ from chutes.serve.listener import bind, from_fd, url_of
 from chutes.serve.logs import configure_logging
 from chutes.serve.probes import probe_answers
 from chutes.serve.protocol import Protocol, SocketProtocol, drop_stuck
-from chutes.serve.reload import serve_with_reload, this_program
 from chutes.serve.streaming import StreamAborted
 from chutes.settings import Settings
 from chutes.tracebacks import format_user_traceback
@@ -109,6 +108,9 @@ def run_local(chute: Chute, *, host: str, port: int, reload: bool, log_level: st
     try:
         program = _program_file()
         if reload and settings.listen_fd is None and program is not None:
+            # It brings what watches files, which most processes never need.
+            from chutes.serve.reload import serve_with_reload, this_program
+
             code = serve_with_reload(this_program(), watch=[program.parent], host=host, port=port)
         else:
             if reload and program is None:
