@@ -162,7 +162,7 @@ class Postgres:
 
     async def _prepare(self) -> None:
         self._pool = await driver().create_pool(
-            self._url, min_size=1, max_size=_MOST_CONNECTIONS, reset=_leave_as_it_is, **self._options()
+            self._url, min_size=0, max_size=_MOST_CONNECTIONS, reset=_leave_as_it_is, **self._options()
         )
         async with self._pool.acquire() as connection, connection.transaction():
             # Without the lock, two that start at once both create the tables.
