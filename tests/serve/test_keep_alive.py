@@ -123,6 +123,16 @@ def test_no_comment_comes_inside_an_event(pieces):
     assert text.startswith(whole + COMMENT)
 
 
+def test_a_stream_whose_first_part_is_empty_gets_comments_too():
+    async def run(self):
+        yield b""
+        await asyncio.sleep(SILENCE * 10)
+        yield b"data: 1\n\n"
+
+    with streaming(run, output_content_type="text/event-stream") as client:
+        assert client.post("/run").text.startswith(COMMENT)
+
+
 @pytest.mark.parametrize("content_type", ["application/x-ndjson", "text/plain", None])
 def test_any_other_stream_gets_none(content_type):
     async def run(self):
@@ -191,7 +201,7 @@ async def test_no_comment_comes_while_a_part_waits_for_its_client():
     said.alive.waiting = False
     await asyncio.sleep(SILENCE * 3)
     assert said.begun == 0
-    said.alive.note(b"data: 1\n\n")
+    said.alive.waiting = True
     await async_wait_until(lambda: said.begun == 1)
     await said.alive.stop()
 

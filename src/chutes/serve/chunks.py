@@ -45,6 +45,9 @@ def encoder(content_type: str) -> Callable[[Any], bytes]:
 
 
 def _event_bytes(chunk: Any) -> bytes:
+    if type(chunk) is dict:
+        # The most common kind comes first.
+        return b"data: " + encode_json(chunk) + b"\n\n"
     if isinstance(chunk, _BYTES):
         return bytes(chunk)
     if isinstance(chunk, str):

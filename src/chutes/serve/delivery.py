@@ -7,7 +7,7 @@ from starlette.types import Message, Send
 
 from chutes.serve.chunks import error_event
 from chutes.serve.exchange import Exchange
-from chutes.serve.keep_alive import COMMENT, KeepAlive
+from chutes.serve.keep_alive import COMMENT, LONGEST_END, KeepAlive
 
 __all__ = ["Delivery"]
 
@@ -22,9 +22,10 @@ class Delivery:
 
     Attributes:
         begun: the answer has begun: its status can no longer be changed.
+        alive: what fills silences; None in a stream that is none of events.
     """
 
-    __slots__ = ("_alive", "_exchange", "_head", "_meter", "_send", "begun")
+    __slots__ = ("_exchange", "_head", "_meter", "_put", "_send", "alive", "begun")
 
     def __init__(self, exchange: Exchange, send: Send, head: Callable[[], Message]) -> None:
         self.begun = False
@@ -32,63 +33,68 @@ class Delivery:
         self._meter = exchange.meter
         self._send = send
         self._head = head
-        self._alive: KeepAlive | None = None
+        # Nobody between here and the server looks at a part that is not the last.
+        self._put = exchange.send if exchange.direct else send
+        self.alive: KeepAlive | None = None
         exchange.answering = False
 
     @property
     def blocked(self) -> bool:
         """Whether a part waits for a client that takes nothing."""
-        return self._alive is not None and self._alive.blocked
+        return self.alive is not None and self.alive.blocked
 
     def fill_silences(self, seconds: float) -> None:
         """Send comments in silences of so many seconds, from now on: it is a stream of events."""
-        self._alive = KeepAlive(seconds, self._say)
+        self.alive = KeepAlive(seconds, self._say)
 
     async def first(self, body: bytes) -> None:
-        """Send the first bytes."""
+        """Send the head and the first bytes."""
+        if self.alive is not None:
+            await self.alive.settle()
+        if not self.begun:
+            await self._begin()
         await self.part(body)
+        now = time.perf_counter()
+        if self.alive is not None:
+            self.alive.waiting, self.alive.since = True, now
         if self._meter is not None:
-            self._meter.first_chunk(time.perf_counter() - self._exchange.since)
+            self._meter.first_chunk(now - self._exchange.since)
 
     async def part(self, body: bytes) -> None:
-        """Send some bytes, and the head before the first of them."""
-        alive = self._alive
-        if alive is None:
-            await self._part(body)
+        """Send some more bytes."""
+        if not body:
             return
-        alive.waiting = False
-        if alive.comment is not None:
-            await alive.settle()
-        await self._part(body)
-        alive.note(body)
+        alive = self.alive
+        if alive is not None:
+            alive.waiting = False
+            if alive.comment is not None:
+                await alive.settle()
+            alive.tail = body if len(body) >= LONGEST_END else alive.tail[-LONGEST_END:] + body
+        await self._put({"type": "http.response.body", "body": body, "more_body": True})
+        if alive is not None:
+            alive.waiting = True
+        if self._meter is not None:
+            self._meter.chunks += 1
 
     async def report(self, error: Exception) -> None:
         """Send an error as the last event."""
         request_id = self._exchange.request_id or None
-        line_end = b"" if self._alive is None or self._alive.is_at_line_start() else b"\n"
+        line_end = b"" if self.alive is None or self.alive.is_at_line_start() else b"\n"
         await self.part(line_end + error_event(error, request_id))
 
     async def end(self) -> None:
         """Send the end."""
-        if self._alive is not None:
-            await self._alive.settle()
-            await self._alive.stop()
+        if self.alive is not None:
+            await self.alive.settle()
+            await self.alive.stop()
         if not self.begun:
             await self._begin()
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def stop(self) -> None:
         """Send nothing any more."""
-        if self._alive is not None:
-            await self._alive.stop()
-
-    async def _part(self, body: bytes) -> None:
-        if not self.begun:
-            await self._begin()
-        if body:
-            await self._send({"type": "http.response.body", "body": body, "more_body": True})
-            if self._meter is not None:
-                self._meter.chunks += 1
+        if self.alive is not None:
+            await self.alive.stop()
 
     async def _begin(self) -> None:
         self.begun = self._exchange.answering = True

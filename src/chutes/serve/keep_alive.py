@@ -4,13 +4,15 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-__all__ = ["COMMENT", "KeepAlive"]
+__all__ = ["COMMENT", "LONGEST_END", "KeepAlive"]
 
 COMMENT = b": keep-alive\n\n"
 # LF, CRLF and CR all end a line, and an empty line ends an event.
 _LINE_ENDS = (b"\n", b"\r")
 _EVENT_ENDS = (b"\n\n", b"\n\r\n", b"\r\r")
-_LONGEST_END = 3
+LONGEST_END = 3
+"""Bytes at the end of a text that tell whether an event ends there."""
+
 _LEAST_SECONDS = 0.001
 
 
@@ -25,18 +27,20 @@ class KeepAlive:
 
     Attributes:
         waiting: the stream waits for its source, not for its client.
+        since: when the last part was sent, by `time.perf_counter`.
+        tail: the end of the text so far: the author of an event may send it in pieces.
         comment: what sends a comment; None when there was none since the last part.
     """
 
-    __slots__ = ("_say", "_seconds", "_since", "_tail", "_timer", "comment", "waiting")
+    __slots__ = ("_say", "_seconds", "_timer", "comment", "since", "tail", "waiting")
 
     def __init__(self, seconds: float, say: Callable[[], Awaitable[None]]) -> None:
         self.waiting = True
         self.comment: asyncio.Future[None] | None = None
         self._seconds = seconds
         self._say = say
-        self._tail = b""
-        self._since = time.perf_counter()
+        self.tail = b""
+        self.since = time.perf_counter()
         self._timer: asyncio.TimerHandle | None = None
         if seconds:
             self._arm(seconds)
@@ -46,15 +50,9 @@ class KeepAlive:
         """Whether the client takes nothing at the moment."""
         return not self.waiting or (self.comment is not None and not self.comment.done())
 
-    def note(self, part: bytes) -> None:
-        """A part was sent; the author of an event may send it in pieces."""
-        self._since = time.perf_counter()
-        self._tail = part if len(part) >= _LONGEST_END else self._tail[-_LONGEST_END:] + part
-        self.waiting = True
-
     def is_at_line_start(self) -> bool:
         """Whether the text so far ends with a whole line."""
-        return not self._tail or self._tail.endswith(_LINE_ENDS)
+        return not self.tail or self.tail.endswith(_LINE_ENDS)
 
     async def settle(self) -> None:
         """Begin no comment from now on, and wait until one that is on its way has gone out."""
@@ -77,13 +75,13 @@ class KeepAlive:
         self._timer = loop.call_later(max(seconds, _LEAST_SECONDS), self._look)
 
     def _look(self) -> None:
-        rest = self._seconds - (time.perf_counter() - self._since)
+        rest = self._seconds - (time.perf_counter() - self.since)
         if rest <= 0:
             rest = self._seconds
-            if not self.blocked and (not self._tail or self._tail.endswith(_EVENT_ENDS)):
+            if not self.blocked and (not self.tail or self.tail.endswith(_EVENT_ENDS)):
                 self.comment = asyncio.ensure_future(self._tell())
         self._arm(rest)
 
     async def _tell(self) -> None:
         await self._say()
-        self._since = time.perf_counter()
+        self.since = time.perf_counter()

@@ -190,17 +190,24 @@ class StreamReply(Response):
                 delivery.fill_silences(self.keep_alive)
         if first is _NOTHING:
             return
-        encode, send = self._encode, delivery.part
-        await delivery.first(encode(first))
-        turn = time.perf_counter()
-        async for chunk in chunks:
-            self._check(limit)
+        await delivery.first(self._encode(first))
+        await self._send_rest(delivery, limit)
+
+    async def _send_rest(self, delivery: Delivery, limit: asyncio.Timeout) -> None:
+        encode, send, alive, clock = self._encode, delivery.part, delivery.alive, time.perf_counter
+        watch, has_deadline, turn = self.watch, self.deadline is not None, clock()
+        async for chunk in self._chunks:
+            if has_deadline or (watch is not None and watch.gone):
+                self._check(limit)
             await send(encode(chunk))
-            if time.perf_counter() - turn > _TURN_SECONDS:
+            now = clock()
+            if alive is not None:
+                alive.since = now
+            if now - turn > _TURN_SECONDS:
                 # A generator that never waits would keep the loop to itself, even once its client has left.
                 for _ in range(_TURN_PASSES):
                     await asyncio.sleep(0)
-                turn = time.perf_counter()
+                turn = clock()
 
     def _check(self, limit: asyncio.Timeout) -> None:
         """Stop a generator that swallowed its cancellation."""
