@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import uvicorn
 
@@ -13,10 +13,10 @@ START_SECONDS = 20
 
 
 @contextlib.contextmanager
-def asgi_server(app: Any) -> Iterator[str]:
+def asgi_server(app: Any, lifespan: Literal["on", "off"] = "off") -> Iterator[str]:
     """Serves `app` in a thread, and yields its address."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", ws="none")
+        config = uvicorn.Config(app, log_config=None, access_log=False, lifespan=lifespan, ws="none")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
@@ -25,7 +25,7 @@ def asgi_server(app: Any) -> Iterator[str]:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
             server.should_exit = True
-            server.force_exit = True
+            server.force_exit = lifespan == "off"
             thread.join(START_SECONDS)
 
 

@@ -8,10 +8,13 @@ from typing import Any, Self, TypeVar
 import httpx2
 
 from chutes import __version__
+from chutes.client.async_jobs import AsyncJobs, AsyncLink
 from chutes.client.call import ABSENT, Call
 from chutes.client.clock import Clock, SystemClock
 from chutes.client.decode import decoder_for, items, stream_errors
 from chutes.client.exchange import Exchange, Pause, Read, Send, Step, Steps
+from chutes.client.job_calls import JobCalls
+from chutes.client.jobs import Jobs, Link
 from chutes.client.retry import RetryPolicy
 
 __all__ = ["AsyncClient", "Client"]
@@ -38,6 +41,9 @@ class Client:
         transport: in place of the network, or to set TLS and proxies: see httpx2.
         clock: in place of the machine's clock.
 
+    Attributes:
+        jobs: the chute's jobs: `run = chute.jobs.submit("report", title="Bees")`.
+
     Raises:
         ValueError: the URL, the key or a number cannot be.
 
@@ -62,6 +68,7 @@ class Client:
         policy = RetryPolicy(retries=retries, max_wait=max_wait)
         self._http = httpx2.Client(**_settings(url, api_key, timeout, headers), transport=transport)
         self._exchange = Exchange(build=self._http.build_request, policy=policy, clock=self._clock)
+        self.jobs = Jobs(JobCalls(self._exchange, self._clock), Link(self._run, self.send, self._exchange))
 
     def call(
         self,
@@ -227,6 +234,8 @@ class AsyncClient:
         policy = RetryPolicy(retries=retries, max_wait=max_wait)
         self._http = httpx2.AsyncClient(**_settings(url, api_key, timeout, headers), transport=transport)
         self._exchange = Exchange(build=self._http.build_request, policy=policy, clock=self._clock)
+        link = AsyncLink(self._run, self.send, self._exchange)
+        self.jobs = AsyncJobs(JobCalls(self._exchange, self._clock), link)
 
     async def call(
         self,

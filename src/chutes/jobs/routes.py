@@ -20,6 +20,7 @@ __all__ = ["job_routes"]
 
 _PAGE = 50
 _LARGEST_PAGE = 1000
+_LONGEST_AGE = 1e10
 _TAG = "jobs"
 
 Endpoint = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -39,6 +40,7 @@ def job_routes(service: JobService, jobs: Mapping[str, Job]) -> list[APIRoute]:
         _route("/jobs", "GET", answers.jobs, summary="The jobs of the chute"),
         _route("/jobs/{name}", "POST", answers.unknown, include_in_schema=False),
         _route("/jobs/{name}", "GET", answers.runs, summary="Runs of a job, the newest first", **_query()),
+        _route("/jobs/{name}", "DELETE", answers.purge, summary="Remove runs that ended long ago", **_purge_query()),
         _route("/jobs/{name}/{id}", "GET", answers.run, summary="One run", **_path("name", "id")),
         _route("/jobs/{name}/{id}", "DELETE", answers.cancel, summary="Cancel a run", **_path("name", "id")),
         _route("/jobs/{name}/{id}/retry", "POST", answers.retry, summary="Queue a failed run again", **_path("name", "id")),
@@ -81,6 +83,17 @@ class _Answers:
         found = await self._service.runs(job.name, _status(query.get("status")), query.get("cursor"), count)
         cursor = found[-1].id if len(found) == count else None
         return JSONResponse({"runs": [run.shown() for run in found], "cursor": cursor})
+
+    async def purge(self, request: Request) -> Response:
+        job = self._service.job(request.path_params["name"])
+        given = request.query_params.get("older_than")
+        age = -1.0 if given is None else _number(given, "older_than")
+        if not 0 <= age < _LONGEST_AGE:
+            raise InvalidArguments(
+                "older_than is missing, or negative. Write seconds, for example older_than=86400."
+            )
+        await self._service.open()
+        return JSONResponse({"removed": await self._service.store.purge(age, job.name)})
 
     async def run(self, request: Request) -> Response:
         run = await self._service.find(request.path_params["id"], request.path_params["name"])
@@ -205,6 +218,20 @@ def _query() -> dict[str, Any]:
         },
         {"name": "cursor", "in": "query", "required": False, "schema": {"type": "string"}},
     ]
+    return described
+
+
+def _purge_query() -> dict[str, Any]:
+    described = _path("name")
+    described["openapi_extra"]["parameters"].append(
+        {
+            "name": "older_than",
+            "in": "query",
+            "required": True,
+            "schema": {"type": "number", "minimum": 0},
+            "description": "Seconds since their end, at least.",
+        }
+    )
     return described
 
 
