@@ -86,3 +86,12 @@ def test_two_processes_share_the_work(serve, tmp_path, home):
         second.wait_until(lambda: len(finished(second, more)) == 4)
     for number in range(20):
         assert len((tmp_path / f"{number}.begun").read_text().split()) >= 1
+
+
+def test_a_job_that_hangs_in_a_thread_does_not_keep_the_process(serve, tmp_path, home):
+    with serve("apps/durable.py", **home) as chute:
+        submit(chute, "hang", folder=str(tmp_path))
+        chute.wait_until((tmp_path / "hang.begun").exists)
+        chute.send()
+        # The process says with its exit code that it left a thread behind, as for a hanging cord.
+        assert chute.wait() == 0

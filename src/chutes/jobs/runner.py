@@ -40,12 +40,14 @@ class RunnerOptions:
         backoff_base: seconds: the first retry waits up to so long, each further one up to twice as long as that before.
         backoff_cap: seconds that a retry waits, at most.
         patience: seconds that a cancelled function gets to clean up.
+        thread_name: with which the names of threads begin.
     """
 
     max_jobs: int = 4
     backoff_base: float = 1.0
     backoff_cap: float = 60.0
     patience: float = 5.0
+    thread_name: str = "chutes-job"
 
 
 @dataclass(slots=True, eq=False)
@@ -227,7 +229,8 @@ class Runner:
             execution.current.cancelled = True
             call.cancel()
             # A thread cannot be stopped: to wait for it is to hope that it looks whether it was cancelled.
-            await asyncio.wait([call], timeout=self.options.patience)
+            patience = self.options.patience
+            await asyncio.wait([call], timeout=min(patience, 1.0) if reason == "shutdown" else patience)
         if not call.done():
             self._abandon(execution, call, reason)
         return self._ending(execution, call, reason)
@@ -238,8 +241,8 @@ class Runner:
         if not execution.in_thread:
             return await job.function(self._chute, *positional, **named)
         if self._pool is None:
-            # Abandoned threads keep theirs.
-            self._pool = ThreadPoolExecutor(max_workers=None, thread_name_prefix="chutes-job")
+            options = self.options
+            self._pool = ThreadPoolExecutor(options.max_jobs, thread_name_prefix=options.thread_name)
         context = contextvars.copy_context()
         loop = asyncio.get_running_loop()
         thread = loop.run_in_executor(

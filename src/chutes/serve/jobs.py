@@ -72,7 +72,9 @@ class ServedJobs:
         if not self._jobs or not self.runs_here:
             return
         await self.service.open()
-        options = RunnerOptions(max_jobs=self.max_jobs)
+        # The process does not wait for a thread whose name begins so.
+        threads = f"chute-{self._chute.config.name}-jobs"
+        options = RunnerOptions(max_jobs=self.max_jobs, thread_name=threads)
         self._runner = Runner(self._chute, self.service, lambda: self._jobs, options)
         self._cron = Cron(self.service, lambda: self._jobs)
         self._runner.start()
@@ -106,6 +108,11 @@ class ServedJobs:
 
 def jobs_database(chute: Chute, settings: Settings) -> "Database":
     """The database that the settings name."""
+    if settings.database_url:
+        from chutes.jobs.postgres import Postgres
+
+        # No name of a chute has a slash, so no two chutes share a schema.
+        return Postgres(settings.database_url, schema=f"{chute.config.username}/{chute.config.name}")
     return SQLite(database_file(chute, settings.home))
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import time
 from pathlib import Path
 
 from chutes import Chute
@@ -23,3 +24,9 @@ async def deadly(self, folder: str):
     with (Path(folder) / "deadly.begun").open("a") as file:
         file.write(f"{self.jobs.current.attempt}\n")
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+@chute.job(retry_count=0)
+def hang(self, folder: str):
+    (Path(folder) / "hang.begun").touch()
+    time.sleep(3600)
