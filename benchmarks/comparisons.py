@@ -90,7 +90,7 @@ COMPARISONS = {
     "batching": Comparison(
         title="Dynamic batching: a model of 5 ms and 0.1 ms an item, at most 16 items, 64 connections",
         workloads=(_BATCH,),
-        servers=("chutes", "mosec", "LitServe", "BentoML", "Ray Serve"),
+        servers=("chutes, one batch", "mosec", "LitServe", "BentoML", "Ray Serve"),
         ceiling=16 / 0.0066,
     ),
     "streaming": Comparison(

@@ -40,9 +40,11 @@ def interpreter(environment: str, cache: Path) -> Path:
         _run(sys.executable, "-m", "venv", "--clear", str(folder))
         _run(str(python), "-m", "pip", "install", "-qq", "-r", str(file))
         (folder / "ready").touch()
-    if environment == _OURS:
+    measured = folder / "measured"
+    if environment == _OURS and (not measured.exists() or measured.read_text() != str(ROOT)):
         # The sources that are measured are those beside this file.
         _run(str(python), "-m", "pip", "install", "-qq", "--no-deps", "--editable", str(ROOT))
+        measured.write_text(str(ROOT))
     return python
 
 

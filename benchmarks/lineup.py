@@ -105,6 +105,7 @@ SERVERS = {
         _chutes("chutes, 50 routes", "routes_on_chutes"),
         _uvicorn("FastAPI, 50 routes", "routes_on_fastapi", package="fastapi"),
         replace(_uvicorn("FastAPI, by hand", "on_fastapi", package="fastapi"), targets={"stream": "/stream_by_hand"}),
+        _chutes("chutes, one batch", "batch_on_chutes"),
         _chutes("chutes, stressed", "stress_on_chutes"),
         _uvicorn("FastAPI, stressed", "stress_on_fastapi", package="fastapi"),
         _uvicorn("Litestar, stressed", "stress_on_litestar", environment="litestar", package="litestar"),

@@ -21,7 +21,7 @@ from benchmarks.machine import busy_seconds, cpu_seconds, marked, memory
 __all__ = ["Served", "Watch", "free_port", "serving"]
 
 _READY_SECONDS = 120.0
-_END_SECONDS = 20.0
+_END_SECONDS = 5.0
 _KEPT = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "TMPDIR")
 
 

@@ -7,18 +7,13 @@ from fastapi import Request
 
 from benchmarks.servers.payloads import (
     CONCURRENCY,
-    MAX_BATCH,
-    MAX_WAIT,
     SLEEP_SECONDS,
     TOKENS,
     Answer,
-    Number,
     Prompt,
     answer,
     answer_dict,
-    run_batch,
 )
-from chutes import Batch
 from chutes.chute import Chute
 
 chute = Chute("benchmarks", "echo", "python:3.11", concurrency=CONCURRENCY)
@@ -69,8 +64,3 @@ async def sleep(self: Chute) -> dict:
 async def stream(self: Chute) -> AsyncIterator[dict]:
     for token in TOKENS:
         yield {"token": token}
-
-
-@chute.cord("/batch", batch=Batch(max_size=MAX_BATCH, max_wait=MAX_WAIT))
-def batch(self: Chute, items: list[Number]) -> list[dict]:
-    return [{"y": y} for y in run_batch([item.x for item in items])]
