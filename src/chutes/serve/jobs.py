@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING
 
 from chutes.chute.chute import Chute, definition_of
 from chutes.errors import StoreError
-from chutes.jobs.cron import Cron
-from chutes.jobs.run import new_id
-from chutes.jobs.runner import Runner, RunnerOptions
-from chutes.jobs.service import JobService
-from chutes.jobs.sqlite import SQLite
-from chutes.jobs.store import Store
 from chutes.settings import Settings
 
+# Most chutes have no jobs: what runs them is imported by those that do.
 if TYPE_CHECKING:
+    from chutes.jobs.cron import Cron
     from chutes.jobs.database import Database
+    from chutes.jobs.runner import Runner
+    from chutes.jobs.service import JobService
 
 __all__ = ["ServedJobs", "database_file", "jobs_database"]
 
@@ -30,7 +28,6 @@ class ServedJobs:
     """The jobs of one chute in this process; a chute without jobs opens no database.
 
     Attributes:
-        service: submits runs and looks them up.
         runs_here: this process runs them too; otherwise some other one does.
     """
 
@@ -38,17 +35,28 @@ class ServedJobs:
         self.runs_here = True
         self._chute = chute
         self._jobs = definition_of(chute).jobs
-        self._worker = f"{socket.gethostname()[:40]}-{os.getpid()}-{new_id()}"
-        self.service = JobService(lambda: self._jobs, Store(jobs_database(chute, settings), self._worker))
+        self._worker = f"{socket.gethostname()[:40]}-{os.getpid()}-{os.urandom(8).hex()}"
+        self._database = lambda: jobs_database(chute, settings)
+        self._service: JobService | None = None
         self._retention = settings.job_retention
         self._runner: Runner | None = None
         self._cron: Cron | None = None
         self._purging: asyncio.Task[None] | None = None
         self._logger = logging.getLogger("chutes.jobs")
 
+    @property
+    def service(self) -> "JobService":
+        """Submits runs and looks them up."""
+        if self._service is None:
+            from chutes.jobs.service import JobService
+            from chutes.jobs.store import Store
+
+            self._service = JobService(lambda: self._jobs, Store(self._database(), self._worker))
+        return self._service
+
     def keep_in(self, database: "Database") -> None:
         """Keep runs in another database, from the next start on."""
-        self.service.store = Store(database, self._worker)
+        self._service, self._database = None, lambda: database
 
     @property
     def max_jobs(self) -> int:
@@ -71,6 +79,9 @@ class ServedJobs:
         """
         if not self._jobs or not self.runs_here:
             return
+        from chutes.jobs.cron import Cron
+        from chutes.jobs.runner import Runner, RunnerOptions
+
         await self.service.open()
         # The process does not wait for a thread whose name begins so.
         threads = f"chute-{self._chute.config.name}-jobs"
@@ -91,7 +102,8 @@ class ServedJobs:
         if self._runner is not None:
             await self._runner.stop(grace)
         self._runner = self._cron = self._purging = None
-        await self.service.close()
+        if self._service is not None:
+            await self._service.close()
 
     async def _purge(self) -> None:
         """Remove runs that ended long ago, once an hour."""
@@ -113,6 +125,8 @@ def jobs_database(chute: Chute, settings: Settings) -> "Database":
 
         # No name of a chute has a slash, so no two chutes share a schema.
         return Postgres(settings.database_url, schema=f"{chute.config.username}/{chute.config.name}")
+    from chutes.jobs.sqlite import SQLite
+
     return SQLite(database_file(chute, settings.home))
 
 
