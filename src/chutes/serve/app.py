@@ -5,7 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import fastapi
 from fastapi import FastAPI
@@ -23,7 +23,6 @@ from chutes.chute.chute import Chute, definition_of
 from chutes.chute.config import check_installed
 from chutes.chute.cord import Cord
 from chutes.chute.websocket import Socket
-from chutes.jobs.service import JobService
 from chutes.json_values import encode_json
 from chutes.serve.admission import Admission
 from chutes.serve.auth import KeyRing
@@ -46,6 +45,9 @@ from chutes.serve.threads import Threads
 from chutes.serve.warmup import warm_up
 from chutes.serve.watchdog import Watchdog
 from chutes.settings import Settings
+
+if TYPE_CHECKING:
+    from chutes.jobs.service import JobService
 
 __all__ = ["ChuteApp", "ServedChute", "create_app", "serve_chute"]
 
@@ -158,7 +160,7 @@ class ServedChute:
         add_socket_route(self, socket)
 
     @property
-    def jobs(self) -> JobService:
+    def jobs(self) -> "JobService":
         """The runs of the jobs."""
         return self.background.service
 

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,7 +37,7 @@ class ServedJobs:
         self._chute = chute
         self._jobs = definition_of(chute).jobs
         self._worker = f"{socket.gethostname()[:40]}-{os.getpid()}-{os.urandom(8).hex()}"
-        self._database = lambda: jobs_database(chute, settings)
+        self._database: Callable[[], Database] = lambda: jobs_database(chute, settings)
         self._service: JobService | None = None
         self._retention = settings.job_retention
         self._runner: Runner | None = None

@@ -11,7 +11,6 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from chutes.chute.chute import definition_of
-from chutes.jobs.routes import job_routes
 from chutes.serve.metrics import CONTENT_TYPE
 
 if TYPE_CHECKING:
@@ -28,8 +27,17 @@ def built_in_routes(served: "ServedChute") -> list[BaseRoute]:
     async def metrics(_request: Request) -> Response:
         return Response(served.meters.text(), media_type=CONTENT_TYPE)
 
-    jobs = job_routes(served.jobs, definition_of(served.chute).jobs)
-    return [Route("/metrics", metrics, include_in_schema=False), *jobs, *_docs(served)]
+    return [Route("/metrics", metrics, include_in_schema=False), *_jobs(served), *_docs(served)]
+
+
+def _jobs(served: "ServedChute") -> list[BaseRoute]:
+    jobs = definition_of(served.chute).jobs
+    if not jobs:
+        return []
+    # Most chutes have none, and need nothing of what they bring.
+    from chutes.jobs.routes import job_routes
+
+    return [*job_routes(served.jobs, jobs)]
 
 
 def _docs(served: "ServedChute") -> list[BaseRoute]:
