@@ -12,7 +12,7 @@ import pytest
 
 from chutes.jobs.run import Status
 from chutes.jobs.store import NewRun, Store
-from support.child_processes import is_alive
+from support.child_processes import is_alive, wait_until
 from support.job_process import FIRST_TICK, JobProcess, database
 
 
@@ -108,6 +108,7 @@ async def test_a_process_that_is_killed_in_a_commit_leaves_a_sound_file(tmp_path
     where = str(tmp_path / "jobs.db")
     for _ in range(3):
         with processes(where, "fire", 2) as started:
+            wait_until(lambda: Path(where).exists(), 60)
             for one in started:
                 one.kill()
 

@@ -74,10 +74,10 @@ async def test_a_higher_priority_goes_first(store):
 
 
 async def test_a_delayed_run_waits_and_says_for_how_long(store):
-    await submit(store, delay_ms=60_000)
+    await submit(store, delay_ms=3_600_000)
 
     assert await store.claim(["embed"], 1) == []
-    assert 50 < await store.next_in(["embed"]) <= 60
+    assert 3500 < await store.next_in(["embed"]) <= 3600
 
 
 async def test_a_short_delay_ends(store):
@@ -90,7 +90,7 @@ async def test_a_short_delay_ends(store):
 
 
 async def test_a_delayed_run_of_a_high_priority_keeps_nobody_waiting(store):
-    await submit(store, delay_ms=60_000, priority=9)
+    await submit(store, delay_ms=3_600_000, priority=9)
     ready = await submit(store)
 
     assert (await claim_one(store)).id == ready.id
@@ -199,11 +199,11 @@ async def test_many_runs_end_at_once_and_each_gets_its_own_result(store):
 async def test_a_failed_attempt_is_tried_again_later_and_remembered(store):
     await submit(store)
     first = await claim_one(store)
-    waiting = await store.finish(first, failed(first, "first\nlines", delay_ms=60_000))
+    waiting = await store.finish(first, failed(first, "first\nlines", delay_ms=3_600_000))
 
     assert (waiting.status, waiting.error, waiting.finished_at) == (Status.QUEUED, "first\nlines", None)
     assert [(one.number, one.error) for one in waiting.history] == [(1, "first\nlines")]
-    assert 50 < await store.next_in(["embed"]) <= 60
+    assert 3500 < await store.next_in(["embed"]) <= 3600
 
 
 async def test_the_last_attempt_leaves_the_run_failed(store):

@@ -84,7 +84,7 @@ async def claim_and_fork(store: Store) -> None:
 
 async def claim_and_block(store: Store) -> None:
     """The same, with code that lets nothing else run."""
-    store.database.lease_ms = 1000
+    store.database.lease_ms = 4000
     await store.open()
     runs = await store.claim(["embed"], 100)
     print(" ".join(run.id for run in runs), flush=True)
