@@ -283,6 +283,16 @@ async def test_it_works_without_prepared_statements(postgres_server, schema):
     assert {run.status for run in ended} == {Status.SUCCEEDED}
 
 
+@pytest.mark.parametrize("kind", ["InvalidSQLStatementNameError", "DuplicatePreparedStatementError"])
+def test_what_a_pgbouncer_does_to_prepared_statements_is_explained(kind):
+    error = driver.explain("db/jobs", getattr(asyncpg, kind)("It is not there.\nHINT: use asyncpg.connect()"))
+
+    assert str(error) == (
+        "The jobs database db/jobs failed: It is not there. Behind a PgBouncer that pools transactions, "
+        "end CHUTES_DATABASE_URL with ?statement_cache_size=0."
+    )
+
+
 async def test_a_value_that_cannot_be_stored_harms_nobody_else(store):
     answers = await asyncio.gather(
         store.insert(NewRun(job="embed")),

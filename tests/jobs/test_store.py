@@ -218,6 +218,18 @@ async def test_the_last_attempt_leaves_the_run_failed(store):
     assert [(one.number, one.error) for one in ended.history] == [(1, "boom"), (2, "worse")]
 
 
+async def test_an_error_that_is_no_proper_text_is_kept_as_far_as_it_is(store):
+    await submit(store)
+    run = await claim_one(store)
+    await store.progress(run, 0.5, "half\0way \ud800")
+    assert (await store.get(run.id)).note == "half\N{REPLACEMENT CHARACTER}way ?"
+
+    ended = await store.finish(run, failed(run, "odd\0error \udfff", again=False))
+
+    assert ended.error == "odd\N{REPLACEMENT CHARACTER}error ?"
+    assert ended.history[0].error == "odd\0error \udfff"
+
+
 async def test_a_refunded_attempt_does_not_count(store):
     await submit(store, max_attempts=1)
     first = await claim_one(store)

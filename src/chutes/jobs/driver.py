@@ -9,13 +9,16 @@ from chutes.errors import StoreError
 __all__ = ["driver", "explain", "failures", "split_cache_size", "was_refused", "without_secrets"]
 
 _UNREACHABLE = "Is it running, and is the address in CHUTES_DATABASE_URL right?"
+_BOUNCER = "Behind a PgBouncer that pools transactions, end CHUTES_DATABASE_URL with ?statement_cache_size=0."
 _ADVICE = {
     "CannotConnectNowError": "It starts or stops: try again in a moment.",
     "ConnectionRefusedError": _UNREACHABLE,
+    "DuplicatePreparedStatementError": _BOUNCER,
     "InsufficientPrivilegeError": "Grant the user of CHUTES_DATABASE_URL the right to create tables and to use them.",
     "InvalidAuthorizationSpecificationError": "Correct the user in CHUTES_DATABASE_URL, or let that user in.",
     "InvalidCatalogNameError": "Create it with `createdb`, or correct the name at the end of CHUTES_DATABASE_URL.",
     "InvalidPasswordError": "Correct the user and the password in CHUTES_DATABASE_URL.",
+    "InvalidSQLStatementNameError": _BOUNCER,
     "OSError": _UNREACHABLE,
     "TimeoutError": _UNREACHABLE,
     "TooManyConnectionsError": "Raise its max_connections, or put a PgBouncer before it.",
@@ -65,7 +68,8 @@ def explain(where: str, error: Exception) -> StoreError:
         )
     kinds = [kind.__name__ for kind in type(error).__mro__]
     advice = next((_ADVICE[kind] for kind in kinds if kind in _ADVICE), "")
-    what = str(error) or type(error).__name__
+    # The driver adds paragraphs of advice for programmers.
+    what = str(error).partition("\n")[0] or type(error).__name__
     return StoreError(f"The jobs database {where} failed: {what.rstrip('.')}. {advice}".rstrip())
 
 

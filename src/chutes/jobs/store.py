@@ -141,7 +141,7 @@ class Store:
         """End an attempt; None when it is this worker's no longer: then nothing is written."""
         values = {
             "id": run.id, "worker": self.worker, "attempt": run.attempt, "status": ending.status.value,
-            "result": ending.result, "error": ending.error, "delay_ms": ending.delay_ms,
+            "result": ending.result, "error": _storable(ending.error), "delay_ms": ending.delay_ms,
             "refund": int(ending.refund), "history": ending.history,
         }  # fmt: skip
         (rows,) = await self.database.run(Step(sql.FINISH, values))
@@ -162,7 +162,8 @@ class Store:
     async def progress(self, run: Run, progress: float, note: str | None) -> bool:
         """Note how far an attempt is; says whether somebody asked for its end, or it is this worker's no longer."""
         values = {
-            "id": run.id, "worker": self.worker, "attempt": run.attempt, "progress": progress, "note": note,
+            "id": run.id, "worker": self.worker, "attempt": run.attempt, "progress": progress,
+            "note": _storable(note),
         }  # fmt: skip
         (rows,) = await self.database.run(Step(sql.PROGRESS, values))
         return not rows or bool(rows[0]["cancel"])
@@ -254,3 +255,10 @@ class Store:
         values = {"run_id": run_id, "after": after, "count": count}
         (rows,) = await self.database.run(Step(sql.EVENTS, values), write=False)
         return [Event(row["number"], row["at"], row["kind"], row["data"]) for row in rows]
+
+
+def _storable(text: str | None) -> str | None:
+    """The text without what a database cannot keep: what a function says must not hold up the end of its run."""
+    if text is None:
+        return None
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
