@@ -167,6 +167,7 @@ def test_a_label_has_1_to_63_characters(label):
         ("drain_delay", -0.1),
         ("drain_delay", float("nan")),
         ("shutdown_grace", float("inf")),
+        ("sse_keep_alive", -1),
         ("on_disconnect", "stop"),
         ("on_disconnect", ""),
     ],

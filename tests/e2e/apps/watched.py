@@ -27,9 +27,9 @@ async def diary(name: str):
 
 
 async def steps(self, name, pause):
-    """A hundred steps with a note at the end, however it comes."""
+    """Many steps with a note at the end, however it comes."""
     try:
-        for n in range(100):
+        for n in range(1500):
             self.note(name, "step")
             yield n
             await asyncio.sleep(pause)
@@ -63,7 +63,7 @@ async def flood(self, name: str):
 @chute.cord("/greedy", stream=True)
 async def greedy(self, name: str):
     """Computes all the time, as a small model on a CPU does."""
-    for n in range(40):
+    for n in range(600):
         self.note(name, "step")
         time.sleep(0.05)
         yield f"{n}\n"
@@ -81,7 +81,7 @@ async def response(self, name: str, pause: float = 0.02):
 @chute.cord("/threaded", stream=True)
 def threaded(self, name: str, pause: float = 0.02):
     try:
-        for n in range(100):
+        for n in range(1500):
             self.note(name, "step")
             yield {"n": n}
             time.sleep(pause)
