@@ -1,5 +1,6 @@
 """Several real processes on one database: they start, race, and die."""
 
+import asyncio
 import contextlib
 import os
 import secrets
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from chutes.jobs.run import Status
-from chutes.jobs.store import NewRun, Store
+from chutes.jobs.store import Ending, NewRun, Store
 from support.child_processes import is_alive, wait_until
 from support.job_process import FIRST_TICK, JobProcess, database
 
@@ -114,3 +115,40 @@ async def test_a_process_that_is_killed_in_a_commit_leaves_a_sound_file(tmp_path
 
     with contextlib.closing(sqlite3.connect(where)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+async def test_what_was_accepted_survives_whoever_is_killed(where):
+    said: list[str] = []
+    workers = []
+    try:
+        for kill in range(6):
+            while len(workers) < 3:
+                workers.append(JobProcess(where, "submit_and_work"))
+                workers[-1].get_ready()
+                workers[-1].go()
+            await asyncio.sleep(0.5)
+            said += workers.pop(kill % 3).killed()
+    finally:
+        for worker in workers:
+            said += worker.killed()
+    accepted = {line.split()[1] for line in said if line.startswith("accepted")}
+    begun = [tuple(line.split()[1:]) for line in said if line.startswith("begun")]
+
+    async with opened(where) as store, asyncio.timeout(60):
+        while await store.waiting():
+            await store.recover()
+            for run in await store.claim(["embed"], 100):
+                begun.append((run.id, str(run.attempt)))
+                await store.finish(run, Ending(status=Status.SUCCEEDED, result='"test"'))
+        kept = {run.id: run for run in await store.runs(count=1_000_000)}
+
+    assert len(accepted) > 10, len(accepted)
+    assert accepted <= set(kept)
+    assert len(begun) == len(set(begun)), "An attempt was begun twice."
+    for run in kept.values():
+        assert 1 <= run.attempt <= run.max_attempts
+        # Only who was killed between the start and the end of an attempt leaves a mark.
+        assert [one.error for one in run.history] == ["interrupted"] * len(run.history)
+        assert (run.status, len(run.history)) in {
+            (Status.SUCCEEDED, run.attempt - 1), (Status.FAILED, run.max_attempts),
+        }  # fmt: skip

@@ -1,6 +1,7 @@
 """Another process on a jobs database: `python job_process.py DATABASE ACTION`, which acts once it reads a line."""
 
 import asyncio
+import fcntl
 import os
 import signal
 import subprocess
@@ -10,8 +11,9 @@ from pathlib import Path
 
 from chutes.jobs.database import Database
 from chutes.jobs.postgres import Postgres
+from chutes.jobs.run import Status
 from chutes.jobs.sqlite import SQLite
-from chutes.jobs.store import NewRun, Store
+from chutes.jobs.store import Ending, NewRun, Store
 
 
 class JobProcess:
@@ -29,6 +31,9 @@ class JobProcess:
             stdout=subprocess.PIPE,
             text=True,
         )
+        if hasattr(fcntl, "F_SETPIPE_SZ"):
+            # Room for all that it says before a test listens.
+            fcntl.fcntl(self._process.stdout, fcntl.F_SETPIPE_SZ, 1024 * 1024)
 
     def get_ready(self) -> None:
         """Wait until it has started."""
@@ -47,6 +52,13 @@ class JobProcess:
         """End it as a crash would."""
         self._process.kill()
         self.wait()
+
+    def killed(self) -> list[str]:
+        """End it likewise, and return all that it had printed."""
+        self._process.kill()
+        lines = self._process.stdout.read().splitlines()
+        self.wait()
+        return lines
 
     def wait(self) -> int:
         """Its exit code, once it has ended."""
@@ -91,6 +103,29 @@ async def claim_and_block(store: Store) -> None:
     time.sleep(600)
 
 
+async def submit_and_work(store: Store) -> None:
+    """Submit runs and work on them until killed; print what was accepted, and what was begun."""
+    store.database.lease_ms = min(store.database.lease_ms, 2000)
+    await store.open()
+    # Written as one piece: a line that a kill cuts in two would be a run that nobody knows.
+    said = sys.stdout.fileno()
+
+    async def submit() -> None:
+        while True:
+            run, _ = await store.insert(NewRun(job="embed", max_attempts=3))
+            os.write(said, f"accepted {run.id}\n".encode())
+
+    async def work() -> None:
+        while True:
+            await store.recover()
+            for run in await store.claim(["embed"], 4):
+                os.write(said, f"begun {run.id} {run.attempt}\n".encode())
+                await store.finish(run, Ending(status=Status.SUCCEEDED, result=f'"{store.worker}"'))
+            await asyncio.sleep(0.001)
+
+    await asyncio.gather(*(submit() for _ in range(2)), *(work() for _ in range(2)))
+
+
 async def fire(store: Store) -> None:
     """Fire 200 ticks, and say how many runs came of it."""
     await store.open()
@@ -113,7 +148,10 @@ async def accept(store: Store) -> None:
 
 
 FIRST_TICK = 4_000_000_000_000
-ACTIONS = {action.__name__: action for action in (accept, claim, claim_and_block, claim_and_fork, fire)}
+ACTIONS = {
+    action.__name__: action
+    for action in (accept, claim, claim_and_block, claim_and_fork, fire, submit_and_work)
+}
 
 
 if __name__ == "__main__":
