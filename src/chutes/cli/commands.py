@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "worker": "Run the jobs of a chute, without serving it.",
         "show": "Show what a chute consists of, without running it.",
         "call": "Call a cord of a running chute and print its answer.",
+        "jobs": "Submit, look at, follow and cancel runs of jobs.",
         "bench": "Load a cord of a running chute, and say how it did.",
         "keys": "Make API keys.",
     }
