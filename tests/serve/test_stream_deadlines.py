@@ -153,7 +153,7 @@ async def test_a_thread_that_overruns_keeps_its_slot_and_not_its_client():
         def leave(self):
             self.left = True
 
-    sent, place = Sent(threads.iterate(slow()), "text/event-stream"), Place()
+    sent, place = Sent(threads.iterate(slow()), "text/event-stream", timeout=0.5), Place()
     exchange_of(sent.scope).place = place
     await sent.run()
     assert b"event: error" in sent.body
