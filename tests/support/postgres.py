@@ -78,7 +78,7 @@ def own_server() -> Iterator[Server]:
         yield server
     finally:
         with contextlib.suppress(FileNotFoundError):
-            pid = int(Path(server.data, "postmaster.pid").read_text().split()[0])
+            pid = int(Path(server.data, "data", "postmaster.pid").read_text().split()[0])
             Server(server.programs, server.data, server.port, pid).stop()
         shutil.rmtree(server.data, ignore_errors=True)
 
