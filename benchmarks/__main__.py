@@ -45,7 +45,8 @@ class Run:
         }[name]()
 
     def _comparison(self, comparison: Comparison) -> str:
-        entries = comparison.entries(self.only)
+        asked = self.options.workload
+        entries = [one for one in comparison.entries(self.only) if not asked or one.workload.name in asked]
         pythons = self._pythons(entry.server for entry in entries)
         for entry in interleaved(entries, self.options.rounds):
             self._note(
@@ -126,6 +127,9 @@ def main() -> None:
     )
     parser.add_argument(
         "--server", action="append", default=[], help="only this one; may be given several times"
+    )
+    parser.add_argument(
+        "--workload", action="append", default=[], help="only this one, such as model, of a table of several"
     )
     parser.add_argument("--json", type=Path, help="write all samples into this file")
     parser.add_argument(
