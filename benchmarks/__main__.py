@@ -121,7 +121,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("table", choices=[*COMPARISONS, "startup", "overload", "disconnect", "instructions"])
     parser.add_argument("--rounds", type=int, default=3, help="samples of each server (default: 3)")
-    parser.add_argument("--seconds", type=float, default=2.0, help="length of a sample (default: 2)")
+    parser.add_argument("--seconds", type=int, default=2, help="length of a sample (default: 2)")
     parser.add_argument(
         "--tries", type=int, default=3, help="for a sample while the machine is busy (default: 3)"
     )

@@ -49,7 +49,7 @@ def load(
     script.write_text(_script(body))
     command = [
         "taskset", "-c", str(core), "wrk", "--threads", "1", "--connections", str(connections),
-        "--duration", f"{seconds:g}s", "--timeout", "30s", "--latency", "--script", str(script),
+        "--duration", f"{seconds:.0f}s", "--timeout", "30s", "--latency", "--script", str(script),
         f"http://127.0.0.1:{port}{target}",
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False)
