@@ -80,6 +80,7 @@ class Runner:
         options: RunnerOptions | None = None,
     ) -> None:
         self.options = options or RunnerOptions()
+        self.started: list[Callable[[Run], None]] = []
         self.finished: list[Callable[[Run], None]] = []
         self._chute = chute
         self._service = service
@@ -191,6 +192,8 @@ class Runner:
         execution = _Execution(run, loop.create_future(), current, in_thread)
         self._executions[run.id] = execution
         execution.task = loop.create_task(self._execute(execution), name=f"run {run.id} of {run.job}")
+        for listener in self.started:
+            listener(run)
         self._service.changed()
 
     async def _note(self, run: Run, share: float, text: str | None) -> bool:

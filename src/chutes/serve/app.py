@@ -106,6 +106,7 @@ class ServedChute:
         self.tracing = tracing_of(config, settings.otel)
         self.batchers: list[Batcher] = []
         self.background = ServedJobs(chute, settings)
+        self.meters.extra.append(self.background.meters)
         # The pages of the debug mode show every frame: they tell the two ways apart.
         self.takes_short_way = settings.fast_path and not self.app.debug and is_tested_version()
         self.takes_requests = True

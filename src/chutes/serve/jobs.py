@@ -1,6 +1,7 @@
 """The jobs of a served chute: where their runs are kept, and what runs them."""
 
 import asyncio
+import concurrent.futures
 import logging
 import os
 import socket
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from chutes.chute.chute import Chute, definition_of
 from chutes.errors import StoreError
+from chutes.serve.job_meters import JobMeters
 from chutes.settings import Settings
 
 # Most chutes have no jobs: what runs them is imported by those that do.
@@ -23,6 +25,7 @@ __all__ = ["ServedJobs", "database_file", "jobs_database"]
 
 _DEFAULT_JOBS = 4
 _PURGE_SECONDS = 3600.0
+_MEASURE_SECONDS = 0.5
 
 
 class ServedJobs:
@@ -30,12 +33,15 @@ class ServedJobs:
 
     Attributes:
         runs_here: this process runs them too; otherwise some other one does.
+        meters: what `/metrics` shows of them.
     """
 
     def __init__(self, chute: Chute, settings: Settings) -> None:
         self.runs_here = True
         self._chute = chute
         self._jobs = definition_of(chute).jobs
+        self.meters = JobMeters(self._jobs)
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._worker = f"{socket.gethostname()[:40]}-{os.getpid()}-{os.urandom(8).hex()}"
         self._database: Callable[[], Database] = lambda: jobs_database(chute, settings)
         self._service: JobService | None = None
@@ -78,7 +84,10 @@ class ServedJobs:
         Raises:
             StoreError: the database cannot be used.
         """
-        if not self._jobs or not self.runs_here:
+        if not self._jobs:
+            return
+        self._loop = asyncio.get_running_loop()
+        if not self.runs_here:
             return
         from chutes.jobs.cron import Cron
         from chutes.jobs.runner import Runner, RunnerOptions
@@ -88,6 +97,8 @@ class ServedJobs:
         threads = f"chute-{self._chute.config.name}-jobs"
         options = RunnerOptions(max_jobs=self.max_jobs, thread_name=threads)
         self._runner = Runner(self._chute, self.service, lambda: self._jobs, options)
+        self._runner.started.append(self.meters.begun)
+        self._runner.finished.append(self.meters.ended)
         self._cron = Cron(self.service, lambda: self._jobs)
         self._runner.start()
         self._cron.start()
@@ -95,6 +106,7 @@ class ServedJobs:
 
     async def stop(self, grace: float) -> None:
         """Let runs end for `grace` seconds, hand back those that have not, and let go of the database."""
+        self._loop = None
         if self._purging is not None:
             self._purging.cancel()
             await asyncio.wait([self._purging])
@@ -105,6 +117,35 @@ class ServedJobs:
         self._runner = self._cron = self._purging = None
         if self._service is not None:
             await self._service.close()
+
+    async def measure(self) -> None:
+        """Ask the database what `/metrics` shows of it, for half a second at most."""
+        if self._loop is None:
+            return
+        try:
+            async with asyncio.timeout(_MEASURE_SECONDS):
+                await self.service.open()
+                store = self.service.store
+                waiting, ticks = await store.waiting(), await store.ticks()
+        except (StoreError, TimeoutError):
+            self.meters.waiting = None
+            return
+        self.meters.waiting = {(job, status.value): count for (job, status), count in waiting.items()}
+        self.meters.skipped = {job: skipped for job, (_tick, skipped) in ticks.items()}
+
+    def measure_from_thread(self) -> None:
+        """The same beside the event loop; while that is blocked, what is shown is old."""
+        loop = self._loop
+        if loop is None:
+            return
+        measuring = self.measure()
+        try:
+            asyncio.run_coroutine_threadsafe(measuring, loop).result(_MEASURE_SECONDS)
+        except (concurrent.futures.TimeoutError, concurrent.futures.CancelledError):
+            return
+        except RuntimeError:
+            # The loop has ended meanwhile.
+            measuring.close()
 
     async def _purge(self) -> None:
         """Remove runs that ended long ago, once an hour."""

@@ -25,6 +25,7 @@ def built_in_routes(served: "ServedChute") -> list[BaseRoute]:
     """The routes of ours; a user's own route on literally the same path takes the place of one."""
 
     async def metrics(_request: Request) -> Response:
+        await served.background.measure()
         return Response(served.meters.text(), media_type=CONTENT_TYPE)
 
     return [Route("/metrics", metrics, include_in_schema=False), *_jobs(served), *_docs(served)]

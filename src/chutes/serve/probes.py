@@ -18,6 +18,7 @@ def probe_answers(served: "ServedChute") -> Answer:
     """What the probe port of a chute answers; called in a thread beside its event loop."""
 
     def metrics() -> HeldAnswer:
+        served.background.measure_from_thread()
         headers = (("Content-Type", CONTENT_TYPE),)
         return HeldAnswer(status=200, headers=headers, body=served.meters.text())
 
