@@ -6,7 +6,6 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
-import asyncpg
 import pytest
 
 from chutes.jobs.database import Database
@@ -27,23 +26,10 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory, worker_id: str) ->
         yield server
 
 
-@pytest.fixture
-async def postgres_url(postgres_server: Server) -> AsyncIterator[str]:
-    """An empty database of its own."""
-    name = f"test_{secrets.token_hex(8)}"
-    admin = await asyncpg.connect(postgres_server.url())
-    try:
-        await admin.execute(f"CREATE DATABASE {name}")
-        yield postgres_server.url(name)
-        await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    finally:
-        await admin.close()
-
-
 @pytest.fixture(params=["sqlite", "postgres", "memory"])
 def new_database(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Database]:
     """Makes one more way into the same database, as another process would have."""
-    schema = f"test_{secrets.token_hex(8)}"
+    schema = f"me/test-{secrets.token_hex(8)}"
     if request.param == "sqlite":
         return lambda: SQLite(tmp_path / "jobs.db")
     if request.param == "postgres":

@@ -119,7 +119,7 @@ async def test_others_are_told_of_what_changed_and_of_nothing_else(store, postgr
 
 async def test_word_of_others_comes_at_once_and_ones_own_does_not(postgres_server, schema):
     heard = []
-    stores = [Store(Postgres(postgres_server.url(), schema), name) for name in ("self", "other")]
+    stores = [Store(Postgres(postgres_server.url(), f"Me/{schema}"), name) for name in ("self", "other")]
     for store in stores:
         # What comes with a renewal comes too late for this test.
         store.database.lease_ms = 3_600_000

@@ -111,6 +111,11 @@ def shared_server(folder: Path) -> Iterator[Server]:
 def create() -> Server:
     """A new, empty server."""
     programs = _programs()
+    accounts = {account.pw_name for account in pwd.getpwall()}
+    require(
+        os.geteuid() or "postgres" in accounts,
+        "PostgreSQL does not run as root, and there is no user postgres.",
+    )
     data = tempfile.mkdtemp(prefix="chutes-postgres-")
     passwords = Path(data, "password")
     passwords.write_text(PASSWORD)
