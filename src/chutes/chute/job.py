@@ -219,6 +219,8 @@ def _check_runs_without_arguments(function: Callable[..., Any], job: str) -> Non
         for parameter in parameters
         if parameter.default is Parameter.empty
         and parameter.kind not in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
+        # The runner brings it.
+        and parameter.name != "output_dir"
     ]
     if needed:
         raise DefinitionError(

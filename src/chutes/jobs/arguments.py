@@ -11,6 +11,7 @@ from typing_extensions import TypedDict
 
 from chutes.chute.job import Job
 from chutes.errors import DefinitionError, InvalidArguments
+from chutes.jobs.folders import OUTPUT_DIR
 from chutes.json_values import encode_json
 from chutes.loading.type_hints import read_hints
 
@@ -19,11 +20,15 @@ __all__ = ["ARGUMENTS_LIMIT", "Arguments"]
 ARGUMENTS_LIMIT = 1024 * 1024
 """Bytes of a run's arguments, at most: they are kept in the database."""
 
+_BY_NAME = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
 _VARIADIC = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 
 
 class Arguments:
     """What one job's function takes.
+
+    Attributes:
+        takes_folder: it gets a folder for its files too, as `output_dir`.
 
     Raises:
         DefinitionError: a hint cannot be resolved, or has no place in JSON.
@@ -32,10 +37,14 @@ class Arguments:
     def __init__(self, job: Job) -> None:
         hints = read_hints(job.function, f"job {job.name!r}")
         parameters = list(inspect.signature(job.function).parameters.values())[1:]
+        folder = next((one for one in parameters if one.name == OUTPUT_DIR and one.kind in _BY_NAME), None)
+        if folder is not None:
+            parameters.remove(folder)
         self._job = job.name
         self._positional = [one.name for one in parameters if one.kind is Parameter.POSITIONAL_ONLY]
         self._names = [one.name for one in parameters if one.kind not in _VARIADIC]
         self._takes_more = any(one.kind is Parameter.VAR_KEYWORD for one in parameters)
+        self.takes_folder = folder is not None or (self._takes_more and OUTPUT_DIR not in self._names)
         fields = {
             one.name: _field(hints.get(one.name, Any), one) for one in parameters if one.kind not in _VARIADIC
         }
@@ -56,6 +65,10 @@ class Arguments:
         Raises:
             InvalidArguments: a value is missing, of the wrong type, unknown or too large.
         """
+        if self.takes_folder and OUTPUT_DIR in given:
+            raise InvalidArguments(
+                f"Job {self._job!r} gets its {OUTPUT_DIR!r} from the chute, a new folder for each attempt. Leave it out."
+            )
         try:
             text = encode_json(dict(given))
         except (ValueError, TypeError, RecursionError) as error:

@@ -15,6 +15,7 @@ from typing import Any
 from chutes.chute.job import Job
 from chutes.errors import InvalidArguments, StoreError
 from chutes.jobs.current import CurrentRun, current_run
+from chutes.jobs.folders import OUTPUT_DIR, output_folder
 from chutes.jobs.logs import RunLog
 from chutes.jobs.run import Attempt, Run, Status
 from chutes.jobs.service import JobService
@@ -239,6 +240,14 @@ class Runner:
         return self._ending(execution, call, reason)
 
     async def _call(
+        self, execution: _Execution, job: Job, positional: list[Any], named: dict[str, Any]
+    ) -> Any:
+        if not self._service.arguments(job).takes_folder:
+            return await self._run(execution, job, positional, named)
+        async with output_folder(job.name) as folder:
+            return await self._run(execution, job, positional, named | {OUTPUT_DIR: folder})
+
+    async def _run(
         self, execution: _Execution, job: Job, positional: list[Any], named: dict[str, Any]
     ) -> Any:
         if not execution.in_thread:
