@@ -219,6 +219,7 @@ class ServedChute:
 
     @asynccontextmanager
     async def _lifespan(self) -> AsyncIterator[dict[str, Any]]:
+        self.entry.begin()
         # What the hooks added to the application must be in its middleware stack: it is built anew.
         self.app.middleware_stack = self.app.build_middleware_stack()
         async with self.app.router.lifespan_context(self.app) as state:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-import os
+import random
 import re
 import time
 from collections.abc import Awaitable, Mapping
@@ -50,10 +50,16 @@ class Entry:
         self._served = served
         self._lifecycle = served.lifecycle
         self._keys = keys
+        # To ask the kernel for each id costs more than all else that is done for it.
+        self._ids = random.Random()  # noqa: S311 - they are no secrets
         self._is_open = not keys
         self._requests = logging.getLogger("chutes.requests")
         self._bodies = Bodies(served.chute.config.max_body_size)
         self._root = served.app.root_path
+
+    def begin(self) -> None:
+        """A process begins to serve: one that was forked makes up ids of its own."""
+        self._ids.seed()
 
     @property
     def has_keys(self) -> bool:
@@ -73,9 +79,15 @@ class Entry:
             return handle(scope, receive, send)
         return tracing.observe(handle, scope, receive, send)
 
+    def _request_id(self, headers: Mapping[bytes, bytes]) -> str:
+        given = headers.get(b"x-request-id")
+        if given is not None and _SANE_ID.fullmatch(given):
+            return given.decode("ascii")
+        return f"{self._ids.getrandbits(128):032x}"
+
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
-        exchange = Exchange(_request_id(headers), send, self._lifecycle)
+        exchange = Exchange(self._request_id(headers), send, self._lifecycle)
         exchange.attach(scope, self._lifecycle.values)
         token = current_request_id.set(exchange.request_id)
         tracked = exchange.track
@@ -129,7 +141,7 @@ class Entry:
             raise error
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = Exchange(_request_id(dict(scope["headers"])), send)
+        exchange = Exchange(self._request_id(dict(scope["headers"])), send)
         exchange.attach(scope, self._lifecycle.values)
         token = current_request_id.set(exchange.request_id)
         identity = (b"x-request-id", exchange.request_id.encode())
@@ -245,13 +257,6 @@ def _not_ready_text(state: State) -> str:
         State.FAILED: "The chute failed to start.",
     }
     return texts.get(state, "The chute has stopped.")
-
-
-def _request_id(headers: Mapping[bytes, bytes]) -> str:
-    given = headers.get(b"x-request-id")
-    if given is not None and _SANE_ID.fullmatch(given):
-        return given.decode("ascii")
-    return os.urandom(16).hex()
 
 
 async def _send_json(send: Send, status: int, body: object, headers: dict[str, str] | None = None) -> None:
