@@ -140,6 +140,7 @@ def test_a_run_is_shown_with_its_failed_attempts(jobs):
     assert re.search(r'^arguments +{"title":""}$', out, re.MULTILINE)
     assert "ValueError: A report needs a title." in out
     assert json.loads(jobs("show", run_id, "--json")[1])["id"] == run_id
+    assert "half of it" not in out
     assert submit(jobs, "report", "title=", "--idempotency-key", "nothing") == run_id
 
 

@@ -26,6 +26,7 @@ _FACTS = (
     "id", "job", "status", "progress", "note", "priority", "key", "scheduled_for", "run_at", "created_at", "started_at",
     "finished_at",
 )  # fmt: skip
+_WHILE_RUNNING = ("progress", "note")
 
 
 def print_jobs(jobs: Sequence[Mapping[str, Any]], runs: Sequence[Mapping[str, Any]]) -> None:
@@ -43,8 +44,9 @@ def print_jobs(jobs: Sequence[Mapping[str, Any]], runs: Sequence[Mapping[str, An
 def print_run(run: Mapping[str, Any]) -> None:
     """Print everything about a run."""
     facts = Table.grid(padding=(0, 2))
+    passed = () if run["status"] == "running" else _WHILE_RUNNING
     for name in _FACTS:
-        if run[name] not in (None, 0):
+        if name not in passed and run[name] not in (None, 0):
             facts.add_row(Text(name.replace("_", " "), style="dim"), _value(name, run[name]))
     facts.add_row(Text("attempts", style="dim"), Text(f"{run['attempts']} of {run['max_attempts']}"))
     facts.add_row(Text("arguments", style="dim"), Text(_compact(run["arguments"])))
@@ -111,7 +113,7 @@ def _note(data: Mapping[str, Any]) -> str:
 
 
 def _row(run: Mapping[str, Any]) -> list[str]:
-    about = _note(run)
+    about = _note(run) if run["status"] == "running" else ""
     if run["status"] == "failed":
         about = (run["error"] or "").strip().rpartition("\n")[2]
     elif run["status"] == "queued" and run["attempts"]:
