@@ -143,7 +143,9 @@ class _Server(uvicorn.Server):
         config = served.chute.config
         super().__init__(
             uvicorn.Config(
-                cast("ASGIApplication", served),
+                # The chute's own entry, without the call that it is for other servers.
+                cast("ASGIApplication", served.entry),
+                interface="asgi3",
                 http=Protocol,
                 ws=SocketProtocol,
                 lifespan="off",
