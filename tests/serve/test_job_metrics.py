@@ -11,6 +11,8 @@ from chutes.jobs.memory import Memory
 from chutes.serve.probes import probe_answers
 from chutes.testing import TestClient, wait_until
 
+DATABASE_UP = ("chutes_jobs_database_up",)
+
 
 class FlakyMemory(Memory):
     """A database that can be away, or not answer."""
@@ -57,6 +59,11 @@ def metrics(client):
     return read(response.text)
 
 
+def metrics_of_the_database(client):
+    """What `/metrics` says once the database answered in time: a busy machine may miss it once."""
+    return wait_until(lambda: (found := metrics(client))[DATABASE_UP] and found, 60)
+
+
 def run_to_the_end(client, **arguments):
     place = client.post("/jobs/report", json=arguments).headers["location"]
     wait_until(lambda: client.get(place).json()["finished_at"], 60)
@@ -67,7 +74,7 @@ def test_runs_are_counted_by_how_they_ended(chute):
         run_to_the_end(client, title="Bees")
         run_to_the_end(client, title="Wasps")
         run_to_the_end(client, title="")
-        found = metrics(client)
+        found = metrics_of_the_database(client)
 
     assert found["chutes_job_runs_total", "report", "succeeded"] == 2
     assert found["chutes_job_runs_total", "report", "failed"] == 1
@@ -82,12 +89,11 @@ def test_what_waits_is_read_from_the_database(chute):
     with TestClient(chute) as client:
         for _ in range(3):
             client.post("/jobs/report?delay=3600", json={"title": "later"}).raise_for_status()
-        found = metrics(client)
+        found = metrics_of_the_database(client)
 
     assert found["chutes_jobs_queued", "report"] == 3
     assert found["chutes_jobs_queued", "tidy"] == 0
     assert found["chutes_jobs_running", "report"] == 0
-    assert found["chutes_jobs_database_up",] == 1
 
 
 @pytest.mark.parametrize("trouble", ["away", "silent"])
@@ -97,12 +103,11 @@ def test_metrics_are_answered_while_the_database_is_not(chute, trouble):
     background.runs_here = False
     with TestClient(chute) as client:
         background.keep_in(database)
-        before = metrics(client)
+        metrics_of_the_database(client)
         database.trouble = trouble
         found = metrics(client)
 
-    assert before["chutes_jobs_database_up",] == 1
-    assert found["chutes_jobs_database_up",] == 0
+    assert found[DATABASE_UP] == 0
     assert ("chutes_jobs_queued", "report") not in found
     assert found["chutes_job_retries_total", "report"] == 0
 
@@ -110,9 +115,12 @@ def test_metrics_are_answered_while_the_database_is_not(chute, trouble):
 def test_the_probe_port_shows_them_too(chute):
     with TestClient(chute) as client:
         client.post("/jobs/report?delay=3600", json={"title": "later"}).raise_for_status()
-        answer = probe_answers(chute.app.served)("GET", "/metrics")
+        probes = probe_answers(chute.app.served)
 
-    assert read(answer.body.decode())["chutes_jobs_queued", "report"] == 1
+        def queued():
+            return read(probes("GET", "/metrics").body.decode()).get(("chutes_jobs_queued", "report"))
+
+        assert wait_until(queued, 60) == 1
 
 
 def test_a_chute_without_jobs_shows_none():
