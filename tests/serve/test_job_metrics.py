@@ -85,6 +85,17 @@ def test_runs_are_counted_by_how_they_ended(chute):
     assert found["chutes_job_ticks_skipped_total", "tidy"] == 0
 
 
+def test_a_run_that_is_cancelled_while_it_waits_is_counted(chute):
+    with TestClient(chute) as client:
+        place = client.post("/jobs/report?delay=3600", json={"title": "later"}).headers["location"]
+        for _ in range(2):
+            assert client.delete(place).json()["status"] == "cancelled"
+        found = metrics(client)
+
+    assert found["chutes_job_runs_total", "report", "cancelled"] == 1
+    assert ("chutes_job_duration_seconds_count", "report") not in found
+
+
 def test_what_waits_is_read_from_the_database(chute):
     with TestClient(chute) as client:
         for _ in range(3):

@@ -35,6 +35,7 @@ class JobService:
     def __init__(self, jobs: Callable[[], Mapping[str, Job]], store: Store) -> None:
         self.store = store
         self.wakes: list[Callable[[], None]] = []
+        self.ended_waiting: list[Callable[[Run], None]] = []
         self._jobs = jobs
         self._arguments: dict[Callable[..., Any], Arguments] = {}
         self._opening: asyncio.Task[None] | None = None
@@ -266,6 +267,9 @@ class JobRun:
         """
         await self._service.open()
         cancelled = await self._service.store.cancel(self.id)
+        if cancelled is not None and cancelled.is_final:
+            for listener in self._service.ended_waiting:
+                listener(cancelled)
         self._service.changed()
         return cancelled is not None
 

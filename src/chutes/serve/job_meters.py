@@ -64,6 +64,10 @@ class JobMeters:
         if run.started_at is not None and ended is not None and run.error != _INTERRUPTED:
             _of(self.durations, run.job).observe(max(0, ended - run.started_at) / 1000)
 
+    def ended_waiting(self, run: "Run") -> None:
+        """One run that was cancelled here before an attempt began, or between two of them."""
+        self.runs[run.job, run.status.value] += 1
+
     def collect(self) -> "Iterable[Metric]":
         """The families that `/metrics` shows; none for a chute without jobs."""
         if not self.jobs:

@@ -59,6 +59,7 @@ class ServedJobs:
             from chutes.jobs.store import Store
 
             self._service = JobService(lambda: self._jobs, Store(self._database(), self._worker))
+            self._service.ended_waiting.append(self.meters.ended_waiting)
         return self._service
 
     def keep_in(self, database: "Database") -> None:
