@@ -238,3 +238,24 @@ async def test_a_stop_lets_runs_end_and_hands_back_the_others(chute, path):
         assert await (await background.service.find(slow.id)).result(30) == "long"
     # The attempt that was handed back did not count.
     assert order == [1, 1]
+
+
+async def test_a_database_that_answers_nothing_does_not_hold_the_end(chute, path):
+    @chute.job()
+    async def work(self): ...
+
+    background = Background(chute, path)
+    await background.service.open()
+    asked = asyncio.Event()
+
+    async def silent(*steps, write=True):
+        asked.set()
+        await asyncio.Event().wait()
+
+    answering, background.service.store.database.run = background.service.store.database.run, silent
+    background.runner.start()
+    await asked.wait()
+    async with asyncio.timeout(30):
+        await background.runner.stop(grace=0.1)
+    background.service.store.database.run = answering
+    await background.service.close()

@@ -111,7 +111,9 @@ class Runner:
         self._stopping = True
         self._wake.set()
         if self._loop_task is not None:
-            await asyncio.wait([self._loop_task])
+            # A database that answers nothing must not hold the process.
+            await asyncio.wait([self._loop_task], timeout=_TROUBLE_SECONDS)
+            self._loop_task.cancel()
         if tasks := self._tasks():
             await asyncio.wait(tasks, timeout=grace)
         for execution in list(self._executions.values()):
