@@ -97,7 +97,8 @@ def _error_of(response: httpx2.Response, now: float) -> CallError:
     detail = body.get("detail", body) if isinstance(body, dict) else body
     request_id = _request_id(response, body)
     said = readable(detail or response.reason_phrase).rstrip(".")
-    text = f"{_what(response.request)} was answered {status}: {said}."
+    end = "" if said.endswith(("?", "!")) else "."
+    text = f"{_what(response.request)} was answered {status}: {said}{end}"
     if is_refused(status):
         wait = retry_after(response.headers, now)
         asked = (
