@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 import socket
@@ -193,6 +194,9 @@ class _Server(uvicorn.Server):
                 raise
         if self.should_exit:
             return
+        # What was made until now lives as long as the process: the collector need not walk through it again and again,
+        # with every request waiting for some 40 ms.
+        gc.freeze()
         await super().startup(sockets)
         self._say_ready()
 
