@@ -78,7 +78,7 @@ def test_several_lines_become_one_argument_of_the_shell():
 
 
 def test_flags_of_run_stay_before_the_command():
-    mount = "--mount=type=cache,target=/root/.cache "
+    mount = "--mount=type=cache,target=/var/cache/pip "
     assert image().run_command(mount + "pip install torch").steps[0].text == f"RUN {mount}pip install torch"
     assert image().run_command(mount + "a\nb").steps[0].text == f'RUN {mount}["/bin/sh", "-c", "a\\nb"]'
 
