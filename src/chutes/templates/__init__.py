@@ -1,0 +1,3 @@
+"""Functions that return a ready chute."""
+
+__all__: list[str] = []
