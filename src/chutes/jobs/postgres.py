@@ -343,9 +343,11 @@ def _has_changed_something(work: Work) -> bool:
 @lru_cache(maxsize=256)
 def _dialect(statement: str, schema: str) -> tuple[str, tuple[str, ...]]:
     """The text as PostgreSQL has it, and the names of its values in order."""
-    text = re.sub(r"\b(chutes_(?:runs|cron|events))\b", rf"{_quoted(schema)}.\1", statement)
+    text = re.sub(r"\b(chutes_(?:runs|cron|events|folders|chunks))\b", rf"{_quoted(schema)}.\1", statement)
     text = text.replace("now_ms()", _NOW).replace("{lock}", "FOR UPDATE SKIP LOCKED")
-    text = text.replace("{serial}", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY")
+    text = text.replace("{bytes}", "BYTEA").replace(
+        "{serial}", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"
+    )
     elements = r"ARRAY(SELECT jsonb_array_elements_text(CAST(\1 AS JSONB)))"
     text = re.sub(r"NOT IN \(elements\((:\w+)\)\)", f"<> ALL({elements})", text)
     text = re.sub(r"IN \(elements\((:\w+)\)\)", f"= ANY({elements})", text)

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+from chutes.jobs.files import File, read_files
+
 __all__ = ["FINAL", "Attempt", "Run", "Status", "iso", "new_id"]
 
 
@@ -83,6 +85,8 @@ class Run:
         created_at: when it was accepted.
         started_at: when its last attempt began.
         finished_at: when it ended.
+        folder: where the database has its files.
+        files: what it has left.
     """
 
     id: str
@@ -106,6 +110,8 @@ class Run:
     created_at: int
     started_at: int | None
     finished_at: int | None
+    folder: str | None = None
+    files: tuple[File, ...] = ()
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> "Run":
@@ -114,6 +120,7 @@ class Run:
         values["status"] = Status(values["status"])
         values["cancel"] = bool(values["cancel"])
         values["history"] = tuple(map(Attempt.read, values["history"].splitlines()))
+        values["files"] = read_files(values["files"])
         return cls(**values)
 
     @property
@@ -130,6 +137,7 @@ class Run:
             "arguments": json.loads(self.arguments),
             "result": None if self.result is None else json.loads(self.result),
             "error": self.error,
+            "files": [file.shown() for file in self.files],
             "attempts": self.attempt,
             "max_attempts": self.max_attempts,
             "priority": self.priority,

@@ -261,10 +261,11 @@ def migrate(connection: sqlite3.Connection, name: str) -> None:
             connection.execute(f"PRAGMA user_version = {number}")
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def dialect(statement: str) -> str:
     """The text as SQLite has it."""
-    text = statement.replace("{lock}", "").replace("{serial}", "INTEGER PRIMARY KEY AUTOINCREMENT")
+    text = statement.replace("{lock}", "").replace("{bytes}", "BLOB")
+    text = text.replace("{serial}", "INTEGER PRIMARY KEY AUTOINCREMENT")
     # Read once in a statement, the clock can be compared with an index, and all rows get the same time.
     text = text.replace("now_ms()", "(SELECT now_ms())")
     return re.sub(r"elements\((:\w+)\)", r"SELECT value FROM json_each(\1)", text)

@@ -1,7 +1,7 @@
 """The SQL of the job store: one text for SQLite and PostgreSQL.
 
 Each database replaces what the two write differently: `now_ms()`, `elements(:list)` (the texts of a JSON array), `{lock}`
-(after a SELECT of rows to change) and `{serial}` (a column that numbers its rows).
+(after a SELECT of rows to change), `{serial}` (a column that numbers its rows) and `{bytes}` (the type of a column of bytes).
 """
 
 __all__ = [
@@ -31,6 +31,14 @@ MIGRATIONS = (
     CREATE TABLE chutes_events(
         number {serial}, run_id TEXT NOT NULL, at BIGINT NOT NULL, kind TEXT NOT NULL, data TEXT NOT NULL);
     CREATE INDEX chutes_events_run ON chutes_events(run_id, number);
+    """,
+    """
+    ALTER TABLE chutes_runs ADD COLUMN folder TEXT;
+    ALTER TABLE chutes_runs ADD COLUMN files TEXT;
+    CREATE TABLE chutes_folders(
+        id TEXT PRIMARY KEY, run_id TEXT NOT NULL, worker TEXT NOT NULL, attempt BIGINT NOT NULL);
+    CREATE TABLE chutes_chunks(
+        folder TEXT NOT NULL, start BIGINT NOT NULL, data {bytes} NOT NULL, PRIMARY KEY(folder, start));
     """,
 )
 """Each text brings a database from the version of its place to the next one; a text that was released never changes."""
@@ -70,8 +78,9 @@ FINISH = """
     UPDATE chutes_runs SET
         status = CASE WHEN cancel = 1 AND CAST(:status AS TEXT) = 'queued' THEN 'cancelled' ELSE CAST(:status AS TEXT) END,
         finished_at = CASE WHEN cancel = 0 AND CAST(:status AS TEXT) = 'queued' THEN NULL ELSE now_ms() END,
-        result = :result, error = :error, attempt = attempt - :refund, run_at = now_ms() + :delay_ms, lease_until = NULL,
-        worker = NULL, history = history || :history
+        result = :result, error = :error, folder = CAST(:folder AS TEXT), files = CAST(:files AS TEXT),
+        attempt = attempt - :refund, run_at = now_ms() + :delay_ms, lease_until = NULL, worker = NULL,
+        history = history || :history
     WHERE id = :id AND status = 'running' AND worker = :worker AND attempt = :attempt
     RETURNING *
 """
@@ -100,7 +109,7 @@ CANCEL = """
 
 RETRY = """
     UPDATE chutes_runs SET status = 'queued', cancel = 0, max_attempts = attempt + :attempts, run_at = now_ms(),
-        finished_at = NULL, result = NULL
+        finished_at = NULL, result = NULL, folder = NULL, files = NULL
     WHERE id = :id AND status IN ('failed', 'cancelled') RETURNING *
 """
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from chutes.errors import KeyConflict
 from chutes.jobs import statements as sql
 from chutes.jobs.database import Database, Step
+from chutes.jobs.files_store import FilesStore
 from chutes.jobs.run import Run, Status, new_id
 
 __all__ = ["Ending", "Event", "NewRun", "Store"]
@@ -48,6 +49,8 @@ class Ending:
         delay_ms: before the next attempt.
         refund: the attempt does not count.
         history: the line about this attempt, empty when it succeeded.
+        folder: that holds the attempt's files; None drops them.
+        files: JSON of what the folder holds.
     """
 
     status: Status
@@ -56,6 +59,8 @@ class Ending:
     delay_ms: int = 0
     refund: bool = False
     history: str = ""
+    folder: str | None = None
+    files: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,9 @@ class Event:
 class Store:
     """Runs in a database.
 
+    Attributes:
+        files: what the runs have left.
+
     Args:
         database: where they are kept.
         worker: name of this process among those that share the database.
@@ -88,6 +96,7 @@ class Store:
     def __init__(self, database: Database, worker: str) -> None:
         self.worker = worker
         self.database = database
+        self.files = FilesStore(database, worker)
 
     async def open(self) -> None:
         """Connect."""
@@ -142,7 +151,7 @@ class Store:
         values = {
             "id": run.id, "worker": self.worker, "attempt": run.attempt, "status": ending.status.value,
             "result": ending.result, "error": _storable(ending.error), "delay_ms": ending.delay_ms,
-            "refund": int(ending.refund), "history": ending.history,
+            "refund": int(ending.refund), "history": ending.history, "folder": ending.folder, "files": ending.files,
         }  # fmt: skip
         (rows,) = await self.database.run(Step(sql.FINISH, values))
         return Run.of(rows[0]) if rows else None
@@ -202,7 +211,12 @@ class Store:
         return {(row["job"], Status(row["status"])): row["count"] for row in rows}
 
     async def purge(self, age_seconds: float, job: str | None = None) -> int:
-        """Remove the runs that ended longer ago than that, a few at a time; returns how many."""
+        """Remove the runs that ended longer ago than that, a few at a time, with their files; returns how many."""
+        removed = await self._purge(age_seconds, job)
+        await self.files.sweep()
+        return removed
+
+    async def _purge(self, age_seconds: float, job: str | None) -> int:
         removed = 0
         values: dict[str, object] = {"age_ms": int(age_seconds * 1000), "count": _PURGED_AT_ONCE}
         old = Step(sql.PURGEABLE, values)
