@@ -15,6 +15,7 @@ ChutesError
 ├── JobError                         a run did not end well
 │   ├── JobFailed                    read its error: the function failed, or was interrupted too often
 │   └── JobCancelled                 somebody cancelled it
+├── ModelError                       correct the model's name, or get its weights
 ├── ProcessError                     read the last lines of the child process
 ├── RequestError                     (server side) becomes an answer with the class's `status`
 │   ├── BodyTooLarge          413
@@ -56,6 +57,7 @@ __all__ = [
     "JobFailed",
     "KeyConflict",
     "LoadError",
+    "ModelError",
     "NotReady",
     "ProcessError",
     "QueueFull",
@@ -138,6 +140,10 @@ class JobFailed(JobError):  # noqa: N818 - named for the condition
 
 class JobCancelled(JobError):  # noqa: N818 - named for the condition
     """The run was cancelled."""
+
+
+class ModelError(ChutesError):
+    """A model is not there, cannot be fetched, or is in no form that the engine takes."""
 
 
 class ProcessError(ChutesError):
