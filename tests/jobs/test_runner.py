@@ -6,8 +6,9 @@ import threading
 import pytest
 
 from chutes.errors import JobFailed
+from chutes.jobs.attempts import RESULT_LIMIT
 from chutes.jobs.run import Status
-from chutes.jobs.runner import RESULT_LIMIT, RunnerOptions
+from chutes.jobs.runner import RunnerOptions
 from chutes.testing import async_wait_until
 from support.background import Background, running
 
@@ -78,7 +79,7 @@ async def test_retries_wait_at_random_up_to_a_limit_that_doubles(chute, path, mo
         limits.append((low, high))
         return 0.0
 
-    monkeypatch.setattr("chutes.jobs.runner.random.uniform", uniform)
+    monkeypatch.setattr("chutes.jobs.attempts.random.uniform", uniform)
 
     @chute.job(retry_count=9)
     async def bad(self):

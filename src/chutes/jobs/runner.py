@@ -4,32 +4,26 @@ import asyncio
 import contextvars
 import inspect
 import logging
-import random
 import time
-import traceback
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from chutes.chute.job import Job
 from chutes.errors import InvalidArguments, StoreError
+from chutes.jobs.attempts import Backoff, Execution, ending_of, failed
 from chutes.jobs.current import CurrentRun, current_run
 from chutes.jobs.folders import OUTPUT_DIR, output_folder
 from chutes.jobs.logs import RunLog
-from chutes.jobs.run import Attempt, Run, Status
+from chutes.jobs.run import Run, Status
 from chutes.jobs.service import JobService
 from chutes.jobs.store import Ending
-from chutes.json_values import encode_json
 
-__all__ = ["RESULT_LIMIT", "Runner", "RunnerOptions"]
-
-RESULT_LIMIT = 1024 * 1024
-"""Bytes of a result, at most: it is kept in the database."""
+__all__ = ["Runner", "RunnerOptions"]
 
 _LOOK_SECONDS = 1.0
 _TROUBLE_SECONDS = 1.0
-_ERROR_LIMIT = 4000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,18 +43,6 @@ class RunnerOptions:
     backoff_cap: float = 60.0
     patience: float = 5.0
     thread_name: str = "chutes-job"
-
-
-@dataclass(slots=True, eq=False)
-class _Execution:
-    """An attempt that runs here."""
-
-    run: Run
-    stop: "asyncio.Future[str]"
-    current: CurrentRun
-    in_thread: bool
-    task: "asyncio.Task[None] | None" = None
-    begun: float = field(default_factory=time.monotonic)
 
 
 class Runner:
@@ -85,8 +67,9 @@ class Runner:
         self.finished: list[Callable[[Run], None]] = []
         self._chute = chute
         self._service = service
+        self._backoff = Backoff(base=self.options.backoff_base, cap=self.options.backoff_cap)
         self._jobs = jobs
-        self._executions: dict[str, _Execution] = {}
+        self._executions: dict[str, Execution] = {}
         self._abandoned: set[asyncio.Future[Any]] = set()
         self._wake = asyncio.Event()
         self._stopping = False
@@ -117,7 +100,7 @@ class Runner:
         if tasks := self._tasks():
             await asyncio.wait(tasks, timeout=grace)
         for execution in list(self._executions.values()):
-            _stop(execution, "shutdown")
+            execution.end("shutdown")
         if tasks := self._tasks():
             await asyncio.wait(tasks, timeout=self.options.patience + _TROUBLE_SECONDS)
         self._service.wakes.remove(self._wake.set)
@@ -169,9 +152,9 @@ class Runner:
         for execution in list(self._executions.values()):
             cancel = mine.get((execution.run.id, execution.run.attempt))
             if cancel is None:
-                _stop(execution, "lost")
+                execution.end("lost")
             elif cancel:
-                _stop(execution, "cancelled")
+                execution.end("cancelled")
 
     async def _take(self) -> float:
         """Begin what may begin; returns the seconds after which to look again."""
@@ -192,7 +175,7 @@ class Runner:
         loop = asyncio.get_running_loop()
         current = CurrentRun(run, self._note, loop)
         in_thread = not inspect.iscoroutinefunction(inspect.unwrap(self._jobs()[run.job].function))
-        execution = _Execution(run, loop.create_future(), current, in_thread)
+        execution = Execution(run, loop.create_future(), current, in_thread)
         self._executions[run.id] = execution
         execution.task = loop.create_task(self._execute(execution), name=f"run {run.id} of {run.job}")
         for listener in self.started:
@@ -205,7 +188,7 @@ class Runner:
         self._service.changed()
         return unwanted
 
-    async def _execute(self, execution: _Execution) -> None:
+    async def _execute(self, execution: Execution) -> None:
         run = execution.run
         try:
             ending = await self._attempt(execution)
@@ -216,13 +199,13 @@ class Runner:
             del self._executions[run.id]
             self._service.changed()
 
-    async def _attempt(self, execution: _Execution) -> Ending | None:
+    async def _attempt(self, execution: Execution) -> Ending | None:
         """Call the function; None when the run is another worker's by now."""
         run, job = execution.run, self._jobs()[execution.run.job]
         try:
             positional, named = self._service.arguments(job).read(run.arguments)
         except InvalidArguments as error:
-            return self._failed(execution, str(error), final=True)
+            return failed(execution, str(error), self._backoff, final=True)
         context = contextvars.copy_context()
         context.run(current_run.set, execution.current)
         call: asyncio.Future[Any] = asyncio.get_running_loop().create_task(
@@ -239,19 +222,17 @@ class Runner:
             await asyncio.wait([call], timeout=min(patience, 1.0) if reason == "shutdown" else patience)
         if not call.done():
             self._abandon(execution, call, reason)
-        return self._ending(execution, call, reason)
+        return ending_of(execution, call, reason, self._backoff)
 
     async def _call(
-        self, execution: _Execution, job: Job, positional: list[Any], named: dict[str, Any]
+        self, execution: Execution, job: Job, positional: list[Any], named: dict[str, Any]
     ) -> Any:
         if not self._service.arguments(job).takes_folder:
             return await self._run(execution, job, positional, named)
         async with output_folder(job.name) as folder:
             return await self._run(execution, job, positional, named | {OUTPUT_DIR: folder})
 
-    async def _run(
-        self, execution: _Execution, job: Job, positional: list[Any], named: dict[str, Any]
-    ) -> Any:
+    async def _run(self, execution: Execution, job: Job, positional: list[Any], named: dict[str, Any]) -> Any:
         if not execution.in_thread:
             return await job.function(self._chute, *positional, **named)
         if self._pool is None:
@@ -270,57 +251,6 @@ class Runner:
                 return thread.result()
             raise
         return await result if inspect.isawaitable(result) else result
-
-    def _ending(self, execution: _Execution, call: "asyncio.Future[Any]", reason: str) -> Ending | None:
-        run = execution.run
-        if reason == "lost":
-            self._logger.warning("Run %s of job %r is another worker's by now.", run.id, run.job)
-            return None
-        if call.done() and not call.cancelled():
-            error = call.exception()
-            if error is None:
-                return self._succeeded(execution, call.result())
-            if not reason:
-                return self._failed(execution, _text(error))
-        if reason == "cancelled":
-            return Ending(
-                status=Status.CANCELLED, error="cancelled", history=self._line(execution, "cancelled")
-            )
-        if reason == "shutdown":
-            return Ending(status=Status.QUEUED, error="handed back", refund=True)
-        if reason == "timed out":
-            limit = (run.timeout_ms or 0) / 1000
-            return self._failed(execution, f"timed out after {limit:g} s")
-        return self._failed(execution, "cancelled by its own code")
-
-    def _succeeded(self, execution: _Execution, value: Any) -> Ending:
-        try:
-            text = encode_json(value)
-        except (ValueError, TypeError, RecursionError) as error:
-            kind = type(value).__name__
-            return self._failed(
-                execution, f"The function returned {kind}, which cannot be JSON: {error}", final=True
-            )
-        if len(text) > RESULT_LIMIT:
-            said = f"The result has {len(text)} bytes; {RESULT_LIMIT} are kept. Store it elsewhere, and return where it is."
-            return self._failed(execution, said, final=True)
-        return Ending(status=Status.SUCCEEDED, result=text.decode())
-
-    def _failed(self, execution: _Execution, error: str, *, final: bool = False) -> Ending:
-        run = execution.run
-        history = self._line(execution, error)
-        if final or run.attempt >= run.max_attempts:
-            return Ending(status=Status.FAILED, error=error, history=history)
-        # Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
-        limit = min(self.options.backoff_cap, self.options.backoff_base * 2 ** min(run.attempt - 1, 32))
-        delay_ms = int(random.uniform(0, limit) * 1000)  # noqa: S311 - no secret
-        return Ending(status=Status.QUEUED, error=error, delay_ms=delay_ms, history=history)
-
-    def _line(self, execution: _Execution, error: str) -> str:
-        run = execution.run
-        started = run.started_at or run.created_at
-        ended = started + int((time.monotonic() - execution.begun) * 1000)
-        return Attempt(number=run.attempt, started_at=started, finished_at=ended, error=error).line()
 
     async def _store(self, run: Run, ending: Ending) -> None:
         """Write what became of an attempt; while the database is away, again and again."""
@@ -346,7 +276,7 @@ class Runner:
                 run.attempt, run.id, run.job, (stored.error or "").strip().rpartition("\n")[2],
             )  # fmt: skip
 
-    async def _keep_lines(self, execution: _Execution) -> None:
+    async def _keep_lines(self, execution: Execution) -> None:
         """Store what the function logged; lines that cannot be stored are no reason to lose the run."""
         lines = execution.current.lines
         if not lines:
@@ -364,7 +294,7 @@ class Runner:
         for listener in self.finished:
             listener(run)
 
-    def _abandon(self, execution: _Execution, call: "asyncio.Future[Any]", reason: str) -> None:
+    def _abandon(self, execution: Execution, call: "asyncio.Future[Any]", reason: str) -> None:
         """Leave a call to itself that does not end; it keeps its place until it does."""
         self._abandoned.add(call)
         run = execution.run
@@ -383,12 +313,3 @@ class Runner:
                 done.exception()
 
         call.add_done_callback(ended)
-
-
-def _stop(execution: _Execution, reason: str) -> None:
-    if not execution.stop.done():
-        execution.stop.set_result(reason)
-
-
-def _text(error: BaseException) -> str:
-    return "".join(traceback.format_exception(error))[-_ERROR_LIMIT:]
