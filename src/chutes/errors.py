@@ -16,6 +16,7 @@ ChutesError
 │   ├── JobFailed                    read its error: the function failed, or was interrupted too often
 │   └── JobCancelled                 somebody cancelled it
 ├── ModelError                       correct the model's name, or get its weights
+├── EngineError                      install the model server that it names, or read that server's last lines
 ├── ProcessError                     read the last lines of the child process
 ├── RequestError                     (server side) becomes an answer with the class's `status`
 │   ├── BodyTooLarge          413
@@ -50,6 +51,7 @@ __all__ = [
     "DefinitionError",
     "DuplicateName",
     "DuplicatePath",
+    "EngineError",
     "InvalidArguments",
     "InvalidPath",
     "JobCancelled",
@@ -144,6 +146,10 @@ class JobCancelled(JobError):  # noqa: N818 - named for the condition
 
 class ModelError(ChutesError):
     """A model is not there, cannot be fetched, or is in no form that the engine takes."""
+
+
+class EngineError(ChutesError):
+    """No model server can be started for a model here, or the one that was started did not get ready."""
 
 
 class ProcessError(ChutesError):

@@ -18,6 +18,7 @@ class Command:
         argv: the program and its arguments; the program is looked up in `PATH`.
         name: what to call it in log lines and errors.
         env: variables on top of this process's own; None takes a variable away.
+        path: folders in which programs are looked up before those of `PATH`.
         cwd: its working directory, by default this process's own.
         ready: when it counts as started; None: as soon as it runs.
         start_timeout: seconds until `wait_ready` gives up.
@@ -33,6 +34,7 @@ class Command:
     argv: Sequence[str]
     name: str
     env: Mapping[str, str | None] = field(default_factory=dict)
+    path: Sequence[Path] = ()
     cwd: Path | None = None
     ready: ReadyCheck | None = None
     start_timeout: float = 60.0

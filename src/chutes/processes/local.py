@@ -176,6 +176,8 @@ class LocalProcess:
 
 async def _start_reaper(command: Command, channel: socket.socket) -> ReaperProcess:
     environ = {**os.environ, **command.env}  # noqa: TID251 - handed on to the child, no setting is read
+    if command.path:
+        environ["PATH"] = os.pathsep.join([*map(str, command.path), environ.get("PATH") or os.defpath])
     shared = command.inherit_output
     try:
         return await asyncio.create_subprocess_exec(

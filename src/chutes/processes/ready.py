@@ -59,13 +59,14 @@ class HttpAnswers:
     async def wait(self, output: Output) -> None:
         """Return at the first answer 200."""
         del output
-        await _poll(self._answers)
+        await _poll(self.answers)
 
-    async def _answers(self) -> bool:
+    async def answers(self, seconds: float = _ONE_TRY) -> bool:
+        """Ask once, and wait for so many seconds at most."""
         # Written by hand: an HTTP client would cost every chute its import, for one status line.
         request = f"GET {self.path} HTTP/1.1\r\nHost: {self.host}:{self.port}\r\nConnection: close\r\n\r\n"
         try:
-            async with asyncio.timeout(_ONE_TRY):
+            async with asyncio.timeout(seconds):
                 reader, writer = await asyncio.open_connection(self.host, self.port)
                 try:
                     writer.write(request.encode("ascii"))

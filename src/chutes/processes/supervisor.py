@@ -28,6 +28,7 @@ class RestartPolicy:
         jitter: the share of a delay that is random, 0 to 1, so that many chutes do not start in step.
         healthy_after: seconds of readiness after which earlier failures are forgotten.
         give_up_after: failures in a row after which it is not started again; None: never.
+        give_up_before_ready: likewise, while it was never ready: a wrong argument does not heal. None: never.
     """
 
     first_delay: float = 0.5
@@ -35,12 +36,18 @@ class RestartPolicy:
     jitter: float = 0.2
     healthy_after: float = 60.0
     give_up_after: int | None = None
+    give_up_before_ready: int | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.first_delay <= self.longest_delay or not 0 <= self.jitter <= 1:
             raise ValueError(
                 f"Invalid {self!r}. Write 0 < first_delay <= longest_delay and 0 <= jitter <= 1."
             )
+
+    def gives_up(self, failures: int, *, was_ready: bool) -> bool:
+        """Whether so many failures in a row are enough."""
+        limits = (self.give_up_after, None if was_ready else self.give_up_before_ready)
+        return any(limit is not None and failures >= limit for limit in limits)
 
     def delay(self, failures: int) -> float:
         """Seconds to wait after this many failures in a row, from 1."""
@@ -142,6 +149,11 @@ class Supervisor:
                 raise ProcessError(self._status.error or f"{self._command.name} is {self._status.state}.")
             await self._changed.wait()
 
+    async def changed(self) -> Status:
+        """Wait until the status changes, and return it; changes in quick succession count as one."""
+        await self._changed.wait()
+        return self._status
+
     async def stop(self) -> None:
         """End the process, with the command's grace, and start it no more."""
         task, self._task = self._task, None
@@ -155,12 +167,16 @@ class Supervisor:
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         failures = 0
+        was_ready = False
         while True:
             ready_at, error = await self._run_once(failures)
+            was_ready = was_ready or ready_at is not None
             healthy = ready_at is not None and loop.time() - ready_at >= self._policy.healthy_after
             failures = 1 if healthy else failures + 1
-            if self._policy.give_up_after is not None and failures >= self._policy.give_up_after:
-                logger.error("%s Given up after %d failures in a row.", error, failures)
+            if self._policy.gives_up(failures, was_ready=was_ready):
+                # Who waits for readiness gets the last lines too.
+                why = error if was_ready else error.partition("\n")[0]
+                logger.error("%s Given up; failures in a row: %d.", why, failures)
                 self._set(Status(state=State.FAILED, failures=failures, error=error))
                 return
             delay = self._policy.delay(failures)

@@ -1,0 +1,71 @@
+"""What an engine prints, as records of our own log."""
+
+import logging
+import re
+from collections import deque
+
+__all__ = ["EngineLines", "level_of"]
+
+logger = logging.getLogger("chutes.engine")
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+# The level stands near the beginning: as a word, or as llama.cpp's single letter behind the time.
+_WORD = re.compile(r"^.{0,60}?\b(DEBUG|INFO|WARN|WARNING|ERROR|CRITICAL|FATAL)\b")
+_LETTER = re.compile(r"^[\d.]+ ([DIWEF]) ")
+_TRACEBACK = re.compile(r"^Traceback \(most recent call last\)")
+_LEVELS = {"W": logging.WARNING, "E": logging.ERROR, "C": logging.CRITICAL, "F": logging.CRITICAL}
+_KEPT = 200
+
+
+class EngineLines:
+    """Logs the lines of one engine and keeps the last.
+
+    Warnings and errors keep their level. What the engine says for information is a detail here: it becomes DEBUG.
+
+    Attributes:
+        last: the newest line; empty before the first.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.last = ""
+        self._name = name
+        self._in_traceback = False
+        self._lines: deque[str] = deque(maxlen=_KEPT)
+
+    @property
+    def recent(self) -> tuple[str, ...]:
+        """The last 200 lines, the newest last."""
+        return tuple(self._lines)
+
+    def clear(self) -> None:
+        """Forget the lines of a process that has ended."""
+        self._lines.clear()
+        self.last = ""
+        self._in_traceback = False
+
+    def take(self, text: str) -> None:
+        """Log the next line."""
+        line = _COLOUR.sub("", text).rstrip()
+        self.last = line
+        self._lines.append(line)
+        logger.log(self._level(line), "[%s] %s", self._name, line)
+
+    def _level(self, line: str) -> int:
+        if _TRACEBACK.match(line):
+            self._in_traceback = True
+            return logging.ERROR
+        if self._in_traceback:
+            # The last line of a traceback, which names the exception, is the first that is not indented.
+            self._in_traceback = line.startswith(" ")
+            return logging.ERROR
+        return level_of(line)
+
+
+def level_of(line: str) -> int:
+    """The level of a line that stands for itself.
+
+    >>> level_of("WARNING 11-23 18:00:01 [config.py:7] slow") == logging.WARNING, level_of("0.01.2 E srv: no") == logging.ERROR
+    (True, True)
+    """
+    found = _LETTER.match(line) or _WORD.match(line)
+    return _LEVELS.get(found[1][0], logging.DEBUG) if found else logging.DEBUG
