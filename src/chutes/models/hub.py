@@ -74,6 +74,7 @@ class Hub:
         Raises:
             ModelError: it is not there, has no form of `forms`, or cannot be fetched.
         """
+        _constants()
         with explained(name, meant.repository, revision, self):
             commit = self._commit(meant.repository, revision)
             folder = self._snapshot(meant.repository, commit)
@@ -160,6 +161,11 @@ class Hub:
 
 
 def _constants() -> ModuleType:
+    """What `huggingface_hub` has read from the environment.
+
+    Raises:
+        ModelError: it is not installed.
+    """
     try:
         from huggingface_hub import constants
     except ModuleNotFoundError:
