@@ -50,7 +50,10 @@ class Cord:
         timeout: seconds that a call may take from the moment at which its input is whole; None sets no limit.
         warmup: arguments of a call that is made before the chute is ready; None takes `minimal_input_schema` when that is
             an instance, False makes none.
-        passthrough: the call is forwarded to a server on `passthrough_port`.
+        passthrough: the call is forwarded to a server on this machine.
+        passthrough_path: path on that server, with placeholders of `path`; None takes `path`.
+        passthrough_port: its port; None takes the chute's engine, or 8000 where there is none.
+        passthrough_method: the verb that it gets.
         route_options: keyword arguments for FastAPI's route.
     """
 
@@ -70,7 +73,13 @@ class Cord:
     passthrough: bool = False
     passthrough_path: str | None = None
     passthrough_port: int | None = None
+    passthrough_method: str = "POST"
     route_options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def cancels_by_default(self) -> bool:
+        """Whether a client that leaves ends its call where neither cord nor chute say."""
+        return self.stream or self.batch is not None or self.passthrough
 
     @property
     def key(self) -> tuple[str, str]:
@@ -133,7 +142,10 @@ def make_cord(
         function=function,
         name=name,
         path=address,
-        method=_check_method(method, public_api_method, name),
+        method=_check_method(
+            method, public_api_method, name, is_upstreams=bool(described.get("passthrough"))
+        ),
+        **_forwarding(name, address, method, described),
         output_content_type=_check_content_type(output_content_type, name),
         stream=stream,
         on_disconnect=on_disconnect,
@@ -189,14 +201,30 @@ def _is_generator(function: Callable[..., Any]) -> bool:
     return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
 
 
-def _check_method(method: object, public_api_method: object, name: str) -> str:
-    if public_api_method is not None:
+def _forwarding(name: str, address: str, method: object, described: Mapping[str, Any]) -> dict[str, Any]:
+    """The verb for the upstream: in the public SDK `method` is that, beside a `public_api_method`."""
+    if not described.get("passthrough"):
+        return {}
+    from chutes.chute.passthrough import check_passthrough
+
+    check_passthrough(name, address, described["passthrough_path"], described["passthrough_port"])
+    return {"passthrough_method": _verb(method, name)}
+
+
+def _check_method(method: object, public_api_method: object, name: str, *, is_upstreams: bool) -> str:
+    if public_api_method is None:
+        return _verb(method, name)
+    if not is_upstreams or method == public_api_method:
+        # Nothing else than the old spelling says that the verbs of chute and upstream differ.
         warnings.warn(
             f"public_api_method is deprecated: write method={public_api_method!r} for cord {name!r}.",
             DeprecationWarning,
             stacklevel=4,
         )
-        method = public_api_method
+    return _verb(public_api_method, name)
+
+
+def _verb(method: object, name: str) -> str:
     verb = method.upper() if isinstance(method, str) else ""
     if verb not in METHODS:
         raise DefinitionError(

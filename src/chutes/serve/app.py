@@ -4,6 +4,7 @@ import inspect
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import cached_property
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -42,12 +43,14 @@ from chutes.serve.rejoining import Rejoin
 from chutes.serve.sockets import add_socket_route
 from chutes.serve.telemetry import tracing_of
 from chutes.serve.threads import Threads
+from chutes.serve.upstream import Upstream
 from chutes.serve.warmup import warm_up
 from chutes.serve.watchdog import Watchdog
 from chutes.settings import Settings
 
 if TYPE_CHECKING:
     from chutes.jobs.service import JobService
+    from chutes.serve.passthrough_connections import Connections
 
 __all__ = ["ChuteApp", "ServedChute", "create_app", "serve_chute"]
 
@@ -88,7 +91,12 @@ class ChuteApp(FastAPI):
 
 
 class ServedChute:
-    """A chute and all that it is served with; what `Chute` itself calls its running self."""
+    """A chute and all that it is served with; what `Chute` itself calls its running self.
+
+    Attributes:
+        keys: what opens the chute.
+        engine: where passthrough cords forward to that name no port; None in a chute without an engine of its own.
+    """
 
     def __init__(self, chute: Chute, settings: Settings) -> None:
         definition, config = definition_of(chute), chute.config
@@ -98,6 +106,8 @@ class ServedChute:
         self.app.served = self
         if self.app.exception_handlers[RequestValidationError] is request_validation_exception_handler:
             self.app.exception_handlers[RequestValidationError] = _invalid_input
+        self.keys = KeyRing.parse(settings.api_keys)
+        self.engine: Upstream | None = None
         self.admission = Admission(config.concurrency, config.max_queue)
         self.threads = Threads(config.concurrency, name=f"chute-{config.name}")
         # Hooks and health checks take no thread from the cords.
@@ -125,7 +135,7 @@ class ServedChute:
         )
         self.watchdog = Watchdog(self.lifecycle, self.meters.loop)
         self.health = Health(chute, self.lifecycle, own_threads, self.watchdog)
-        self.entry = Entry(self, KeyRing.parse(settings.api_keys))
+        self.entry = Entry(self, self.keys)
         # FastAPI has made one route by now, beside those that the user passed in.
         given = config.fastapi_options.get("routes") or ()
         self._schema_routes = [route for route in self.app.router.routes if route not in given]
@@ -159,6 +169,13 @@ class ServedChute:
     def add_socket(self, socket: Socket) -> None:
         """Serve one more websocket."""
         add_socket_route(self, socket)
+
+    @cached_property
+    def connections(self) -> "Connections":
+        """The connections to the upstreams of passthrough cords."""
+        from chutes.serve.passthrough_connections import Connections
+
+        return Connections()
 
     @property
     def jobs(self) -> "JobService":
@@ -230,6 +247,8 @@ class ServedChute:
                 await self.background.stop(self.lifecycle.grace_left)
         for batcher in self.batchers:
             await batcher.close()
+        if "connections" in self.__dict__:
+            await self.connections.close()
         self.threads.shutdown()
 
 

@@ -121,6 +121,9 @@ class _Binder:
         self.positional = tuple(one.name for one in wanted if one.kind is inspect.Parameter.POSITIONAL_ONLY)
         self.plain = [one for one in wanted if not self._is_fastapi(one)]
         self.explicit = [one for one in wanted if self._is_fastapi(one)]
+        if cord.passthrough:
+            # The function is not called, and the body goes on to the upstream unread: dependencies alone act.
+            self.explicit = [one for one in self.explicit if isinstance(_marker(one), params.Depends)]
         self.in_form = any(_is_form(one) for one in self.explicit)
         self.in_body = cord.method in BODY_VERBS
         self.parameters: dict[str, inspect.Parameter] = {}
@@ -136,7 +139,7 @@ class _Binder:
             else:
                 self._read(parameter.name, parameter.annotation, parameter.default)
             self.collect[parameter.name] = _value_of(shared or parameter.name)
-        if self.plain:
+        if self.plain and not self.cord.passthrough:
             self._bind_plain()
         self._read(REQUEST, Request, _EMPTY)
         self._read(RESPONSE, Response, _EMPTY)

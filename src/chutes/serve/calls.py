@@ -231,11 +231,6 @@ def runner(served: "ServedChute", cord: Cord) -> tuple[Callable[..., Any], bool]
         result = await served.threads.run(function, chute, *positional, **named)
         return await result if inspect.isawaitable(result) else result
 
-    async def nowhere(*_positional: Any, **_named: Any) -> Any:
-        raise HTTPException(501, f"Cord {cord.name!r} is a passthrough, and these are not served yet.")
-
-    if cord.passthrough:
-        return nowhere, False
     if inspect.iscoroutinefunction(function):
         return partial(function, chute), False
     kinds = (inspect.isasyncgenfunction, inspect.isgeneratorfunction)

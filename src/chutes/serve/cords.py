@@ -32,6 +32,7 @@ from chutes.serve.spans import label_span
 
 if TYPE_CHECKING:
     from chutes.serve.app import ServedChute
+    from chutes.serve.passthrough_short import ShortPassthrough
 
 __all__ = ["CordRoute", "add_cord_route"]
 
@@ -41,13 +42,13 @@ class CordRoute(APIRoute):
 
     cord: Cord
     twin: "CordRoute | None" = None
-    fast: FastCord | None = None
+    fast: "FastCord | ShortPassthrough | None" = None
     _siblings: list[BaseRoute]
 
     def serve(self, served: "ServedChute", call: CordCall) -> None:
         """Put the choice between two cords on one path, and admission, in front of FastAPI's own handler."""
         cord = self.cord = call.cord
-        self.fast = fast_cord(self, call) if served.takes_short_way else None
+        self.fast = _short_way(self, call) if served.takes_short_way else None
         own = _admitting(self.app, call)
 
         async def choose(scope: Scope, receive: Receive, send: Send) -> None:
@@ -157,6 +158,10 @@ def _admitting(own: ASGIApp, call: CordCall) -> ASGIApp:
         finally:
             if not checked:
                 meter.in_flight -= 1
+            if call.cord.passthrough:
+                from chutes.serve.passthrough import end_answer
+
+                await end_answer(scope)
             if exchange.place is not None:
                 exchange.place.leave()
 
@@ -170,7 +175,7 @@ def _call(served: "ServedChute", cord: Cord, binding: Binding) -> CordCall:
     if cord.batch is not None:
         queue = _batcher(served, cord, cord.batch)
         run, in_thread = queue.submit, False
-    return CordCall(
+    call = CordCall(
         served=served,
         cord=cord,
         binding=binding,
@@ -185,10 +190,24 @@ def _call(served: "ServedChute", cord: Cord, binding: Binding) -> CordCall:
         queue=queue,
         meter=served.meters.of(cord),
         in_thread=in_thread,
-        cancels_call=policy == "cancel" or (policy is None and (cord.stream or cord.batch is not None)),
+        cancels_call=policy == "cancel" or (policy is None and cord.cancels_by_default),
         cancels_stream=policy != "finish",
         empty_type=stream_type(cord),
     )
+    if not cord.passthrough:
+        return call
+    # It brings a client for HTTP, which most chutes never need.
+    from chutes.serve.passthrough import passthrough_call
+
+    return passthrough_call(call)
+
+
+def _short_way(route: CordRoute, call: CordCall) -> "FastCord | ShortPassthrough | None":
+    if not call.cord.passthrough:
+        return fast_cord(route, call)
+    from chutes.serve.passthrough_short import short_passthrough
+
+    return short_passthrough(route, call)
 
 
 def _batcher(served: "ServedChute", cord: Cord, batch: Batch) -> Batcher:
