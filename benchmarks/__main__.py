@@ -15,6 +15,7 @@ from benchmarks import disconnect, instructions, overload, startup
 from benchmarks.comparisons import COMPARISONS, Comparison, Entry, compared, take
 from benchmarks.environments import interpreter, version_of
 from benchmarks.forms import FORMS
+from benchmarks.jobs import jobs
 from benchmarks.lineup import SERVERS
 from benchmarks.machine import describe
 from benchmarks.samples import Sample, interleaved, least_disturbed
@@ -42,6 +43,7 @@ class Run:
             "overload": self._overload,
             "disconnect": self._disconnect,
             "instructions": self._instructions,
+            "jobs": self._jobs,
         }[name]()
 
     def _comparison(self, comparison: Comparison) -> str:
@@ -92,6 +94,18 @@ class Run:
         self.samples.extend(figures.items())
         return instructions.render(figures)
 
+    def _jobs(self) -> str:
+        options = self.options
+        tables, self.samples = jobs(
+            self.only,
+            options.workload,
+            rounds=options.rounds,
+            seconds=options.seconds,
+            cache=options.cache,
+            folder=self.folder,
+        )
+        return tables
+
     def _chosen(self, names: Sequence[str]) -> list[str]:
         return [name for name in names if not self.only or name in self.only]
 
@@ -119,7 +133,9 @@ def _preface(title: str, entries: Iterable[Entry]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("table", choices=[*COMPARISONS, "startup", "overload", "disconnect", "instructions"])
+    parser.add_argument(
+        "table", choices=[*COMPARISONS, "startup", "overload", "disconnect", "instructions", "jobs"]
+    )
     parser.add_argument("--rounds", type=int, default=3, help="samples of each server (default: 3)")
     parser.add_argument("--seconds", type=int, default=2, help="length of a sample (default: 2)")
     parser.add_argument(
@@ -129,7 +145,7 @@ def main() -> None:
         "--server", action="append", default=[], help="only this one; may be given several times"
     )
     parser.add_argument(
-        "--workload", action="append", default=[], help="only this one, such as model, of a table of several"
+        "--workload", action="append", default=[], help="only this part of a table, such as model, or rates"
     )
     parser.add_argument("--json", type=Path, help="write all samples into this file")
     parser.add_argument(
