@@ -25,7 +25,7 @@ class Delivery:
         alive: what fills silences; None in a stream that is none of events.
     """
 
-    __slots__ = ("_exchange", "_head", "_meter", "_put", "_send", "alive", "begun")
+    __slots__ = ("_exchange", "_head", "_meter", "_put", "_send", "_wire", "alive", "begun")
 
     def __init__(self, exchange: Exchange, send: Send, head: Callable[[], Message]) -> None:
         self.begun = False
@@ -35,6 +35,7 @@ class Delivery:
         self._head = head
         # Nobody between here and the server looks at a part that is not the last.
         self._put = exchange.send if exchange.direct else send
+        self._wire = exchange.wire if exchange.direct else None
         self.alive: KeepAlive | None = None
         exchange.answering = False
 
@@ -54,11 +55,27 @@ class Delivery:
         if not self.begun:
             await self._begin()
         await self.part(body)
+        if self._wire is not None:
+            # The client waits for this one; of those that follow a few may come together.
+            self._wire.flush()
         now = time.perf_counter()
         if self.alive is not None:
             self.alive.waiting, self.alive.since = True, now
         if self._meter is not None:
             self._meter.first_chunk(now - self._exchange.since)
+
+    def at_once(self, body: bytes) -> bool:
+        """Send some more bytes without a wait for anything; says whether it did."""
+        wire, alive = self._wire, self.alive
+        if wire is None or not body or (alive is not None and alive.comment is not None):
+            return False
+        if not wire.part(body):
+            return False
+        if alive is not None:
+            alive.tail = body if len(body) >= LONGEST_END else alive.tail[-LONGEST_END:] + body
+        if self._meter is not None:
+            self._meter.chunks += 1
+        return True
 
     async def part(self, body: bytes) -> None:
         """Send some more bytes."""
@@ -93,6 +110,8 @@ class Delivery:
 
     async def stop(self) -> None:
         """Send nothing any more."""
+        if self._wire is not None:
+            self._wire.flush()
         if self.alive is not None:
             await self.alive.stop()
 

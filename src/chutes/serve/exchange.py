@@ -14,12 +14,35 @@ if TYPE_CHECKING:
     from chutes.serve.admission import Place
     from chutes.serve.metrics import CordMeter
 
-__all__ = ["Exchange", "OwnExchange", "exchange_of", "shown_path"]
+__all__ = ["Exchange", "Headers", "OwnExchange", "Wire", "exchange_of", "shown_path"]
 
 _KEY = "chutes.exchange"
 _ID_HEADER = b"x-request-id"
 # To look up an enum's member costs as much as all the rest of the question.
 _DRAINING = State.DRAINING
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class Wire:
+    """The server's end of one exchange, where the server is our own: ways to send that cost less than ASGI's messages.
+
+    Each of them says whether it did; where it did not, for a client that reads slowly, say, ASGI's way is the one to go.
+    """
+
+    __slots__ = ()
+
+    def answer(self, status: int, headers: Headers, body: bytes) -> bool:
+        """Send a whole answer, whose headers are known to be valid."""
+        raise NotImplementedError
+
+    def part(self, body: bytes) -> bool:
+        """Send a part of a stream that has begun; it may be held back until the loop gets to something else."""
+        raise NotImplementedError
+
+    def flush(self) -> None:
+        """Hold nothing back any more."""
+        raise NotImplementedError
 
 
 class Exchange:
@@ -32,6 +55,7 @@ class Exchange:
 
     Attributes:
         direct: nothing stands between the server and the cord.
+        wire: the server's own end; None when it is none of ours, or somebody stands before it.
         called: the cord's function may have run.
         answering: the cord has begun to answer.
         status: of the answer, 0 until it reaches the server.
@@ -41,12 +65,14 @@ class Exchange:
 
     __slots__ = (
         "_lifecycle", "answering", "called", "complete", "deadline", "direct", "disconnects", "meter", "place", "request_id",
-        "send", "since", "status",
+        "send", "since", "status", "wire",
     )  # fmt: skip
 
     def __init__(self, request_id: str, send: Send, lifecycle: Lifecycle | None = None) -> None:
         self.request_id = request_id
         self.send = send
+        end = getattr(send, "__self__", None)
+        self.wire: Wire | None = end if isinstance(end, Wire) else None
         self.since = time.perf_counter()
         self.direct = False
         self.called = False
@@ -70,7 +96,7 @@ class Exchange:
             self.disconnects = Disconnects(receive)
         return self.disconnects
 
-    def begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> Message:
+    def begin(self, status: int, headers: Headers) -> Message:
         """The message that begins the answer, with the headers that every answer has."""
         self.status = status
         headers.append((_ID_HEADER, self.request_id.encode()))

@@ -20,7 +20,7 @@ from chutes.errors import QueueFull
 from chutes.serve.answers import is_picture
 from chutes.serve.calls import CLIENT_CLOSED_REQUEST, CordCall, count_refusal
 from chutes.serve.disconnects import ClientGone
-from chutes.serve.exchange import Exchange, exchange_of
+from chutes.serve.exchange import Exchange, Headers, exchange_of
 from chutes.serve.reading import Reader, Unusual, check_json_type, reader_of
 from chutes.serve.rejoining import Failure, Replay, keep_body, leave, refusal
 from chutes.serve.streaming import StreamReply, is_stream
@@ -35,8 +35,6 @@ _JSON_HEADER = (b"content-type", b"application/json")
 # A cord returns few types; one that makes new ones all the time shall not fill the memory.
 _KNOWN_TYPES = 64
 _DATA = (dict, list, tuple, str, int, float, bool, type(None))
-
-Headers = list[tuple[bytes, bytes]]
 
 
 def is_tested_version() -> bool:
@@ -71,6 +69,7 @@ class FastCord:
         "_at_once",
         "_call",
         "_encode",
+        "_is_json",
         "_meter",
         "_plain",
         "_queue",
@@ -87,6 +86,8 @@ class FastCord:
         self._timeout = call.cord.timeout
         # Nothing can end such a call before its time: where a slot is free, it is simply made.
         self._at_once = not (call.cancels_call or call.cord.timeout or call.cord.batch)
+        # The head of such an answer is ours from end to end.
+        self._is_json = _is_json(call)
         self._encode = _encoder(call)
         self._plain = set(_DATA)
 
@@ -142,7 +143,11 @@ class FastCord:
         status, headers, body = self._encode(result)
         exchange.answering = True
         if exchange.direct:
-            await exchange.send(exchange.begin(status, headers))
+            head, wire = exchange.begin(status, headers), exchange.wire
+            if wire is not None and self._is_json and wire.answer(status, headers, body):
+                exchange.complete = True
+                return
+            await exchange.send(head)
             exchange.complete = True
             await exchange.send({"type": "http.response.body", "body": body})
             return
@@ -239,10 +244,16 @@ def _nothing_injected() -> Response:
     return response
 
 
+def _is_json(call: CordCall) -> bool:
+    """Whether a plain result is sent as JSON, with the most common status."""
+    answers = call.answers
+    return answers.content_type == "application/json" and answers.status_code == HTTPStatus.OK
+
+
 def _encoder(call: CordCall) -> Callable[[Any], tuple[int, Headers, bytes]]:
     """Status, headers and body of a plain result."""
     answers = call.answers
-    if answers.content_type == "application/json" and answers.status_code == HTTPStatus.OK:
+    if _is_json(call):
         encode = answers.json_encoder()
 
         def as_json(result: Any) -> tuple[int, Headers, bytes]:

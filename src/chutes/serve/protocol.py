@@ -10,6 +10,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import InvalidState
 
+from chutes.serve.cycle import Cycle, OldCycle
+
 __all__ = ["Protocol", "SocketProtocol", "drop_stuck"]
 
 _LONGEST_HEAD = 65536
@@ -68,9 +70,11 @@ class Protocol(HttpToolsProtocol):
         if not self.parser.should_upgrade():
             self.headers = []
             self._under_way.append(self.cycle)
-            if self.parser.get_http_version() == "1.0":
-                # Uvicorn makes the cycle itself; nothing of it has run yet.
+            # Uvicorn makes the cycle itself; nothing of it has run yet.
+            if self.scope["http_version"] == "1.0":
                 self.cycle.__class__ = OldCycle
+            elif self.scope["method"] != "HEAD":
+                self.cycle.__class__ = Cycle
 
     def on_body(self, body: bytes) -> None:
         """A part of a body, which has a limit of its own."""
@@ -122,22 +126,6 @@ class Protocol(HttpToolsProtocol):
             if not cycle.response_complete:
                 cycle.disconnected = True
                 cycle.message_event.set()
-
-
-class OldCycle(RequestResponseCycle):
-    """An answer to a client of HTTP/1.0, which knows no chunks: one of unknown length lasts until the connection ends."""
-
-    _endless = False
-
-    async def send(self, message: Any) -> None:
-        """Send; uvicorn's own would announce chunks, and send them."""
-        if message["type"] == "http.response.start":
-            self._endless = all(name.lower() != b"content-length" for name, _ in message.get("headers", ()))
-            if self._endless:
-                self.chunked_encoding = False
-        elif self._endless:
-            self.expected_content_length = len(message.get("body", b""))
-        await super().send(message)
 
 
 class SocketProtocol(WebSocketsSansIOProtocol):

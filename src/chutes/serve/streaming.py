@@ -195,11 +195,14 @@ class StreamReply(Response):
 
     async def _send_rest(self, delivery: Delivery, limit: asyncio.Timeout) -> None:
         encode, send, alive, clock = self._encode, delivery.part, delivery.alive, time.perf_counter
+        at_once = delivery.at_once
         watch, has_deadline, turn = self.watch, self.deadline is not None, clock()
         async for chunk in self._chunks:
             if has_deadline or (watch is not None and watch.gone):
                 self._check(limit)
-            await send(encode(chunk))
+            body = encode(chunk)
+            if not at_once(body):
+                await send(body)
             now = clock()
             if alive is not None:
                 alive.since = now
