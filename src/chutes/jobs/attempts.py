@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chutes.jobs.current import CurrentRun
+from chutes.jobs.folders import Directory
 from chutes.jobs.run import Attempt, Run, Status
 from chutes.jobs.store import Ending
 from chutes.json_values import encode_json
@@ -30,7 +31,9 @@ class Execution:
         run: as it was claimed.
         stop: done with the reason once it should end: lost, cancelled, shutdown.
         current: the run as the function sees it.
+        directory: for the files of the function.
         in_thread: the function is a plain one.
+        abandoned: its code goes on though the attempt has ended.
         task: the whole attempt.
         begun: when, by the monotonic clock.
     """
@@ -38,7 +41,9 @@ class Execution:
     run: Run
     stop: "asyncio.Future[str]"
     current: CurrentRun
+    directory: Directory
     in_thread: bool
+    abandoned: bool = False
     task: "asyncio.Task[None] | None" = None
     begun: float = field(default_factory=time.monotonic)
 

@@ -1,11 +1,14 @@
 """The run that a job's function is part of, as the function itself sees it."""
 
 import asyncio
+import json
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
+from pathlib import Path
 
+from chutes.jobs.folders import Directory
 from chutes.jobs.run import Run
 
 __all__ = ["CurrentRun", "current_run"]
@@ -28,7 +31,7 @@ class CurrentRun:
         cancelled: somebody asked for its end; a plain function looks here, and returns.
     """
 
-    def __init__(self, run: Run, note: Note, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, run: Run, note: Note, loop: asyncio.AbstractEventLoop, directory: Directory) -> None:
         self.id = run.id
         self.job = run.job
         self.attempt = run.attempt
@@ -39,6 +42,19 @@ class CurrentRun:
         self._note = note
         self._loop = loop
         self._noted = float("-inf")
+        self._directory = directory
+
+    @property
+    def directory(self) -> Path:
+        """The working directory of this attempt, made on first use: empty, and on this machine's disk.
+
+        What is in it when the run ends is kept with the run; it itself is removed. A failed attempt that is followed by another
+        one leaves nothing.
+
+        Raises:
+            OSError: it cannot be made.
+        """
+        return self._directory.path()
 
     async def progress(self, share: float, note: str | None = None) -> None:
         """Tell how much is done, 0 to 1, and what is being done now.
@@ -60,6 +76,10 @@ class CurrentRun:
     def progress_from_thread(self, share: float, note: str | None = None) -> None:
         """The same for a plain function, which runs in a thread."""
         asyncio.run_coroutine_threadsafe(self.progress(share, note), self._loop).result()
+
+    def add_line(self, level: str, message: str) -> None:
+        """Note a line with the run, as if its function had logged it."""
+        self.lines.append(json.dumps({"level": level, "message": message}))
 
 
 current_run: ContextVar[CurrentRun | None] = ContextVar("current_run", default=None)

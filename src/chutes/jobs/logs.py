@@ -1,6 +1,5 @@
 """What a job's function logs, kept with its run."""
 
-import json
 import logging
 
 from chutes.jobs.current import current_run
@@ -24,4 +23,4 @@ class RunLog(logging.Handler):
         except Exception:  # noqa: BLE001 - logging's own way with a line that cannot be formatted
             self.handleError(record)
             return
-        run.lines.append(json.dumps({"level": record.levelname.lower(), "message": text}))
+        run.add_line(record.levelname.lower(), text)

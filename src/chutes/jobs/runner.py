@@ -4,17 +4,19 @@ import asyncio
 import contextvars
 import inspect
 import logging
+import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from chutes.chute.job import Job
 from chutes.errors import InvalidArguments, StoreError
 from chutes.jobs.attempts import Backoff, Execution, ending_of, failed
 from chutes.jobs.current import CurrentRun, current_run
-from chutes.jobs.folders import OUTPUT_DIR, output_folder
+from chutes.jobs.files_kept import FilesKeeper, FilesNotKept
+from chutes.jobs.folders import OUTPUT_DIR, Directories, Directory, remove_left_over
 from chutes.jobs.logs import RunLog
 from chutes.jobs.run import Run, Status
 from chutes.jobs.service import JobService
@@ -35,6 +37,7 @@ class RunnerOptions:
         backoff_base: seconds: the first retry waits up to so long, each further one up to twice as long as that before.
         backoff_cap: seconds that a retry waits, at most.
         patience: seconds that a cancelled function gets to clean up.
+        max_files_size: bytes of a run's files, at most.
         thread_name: with which the names of threads begin.
     """
 
@@ -42,6 +45,7 @@ class RunnerOptions:
     backoff_base: float = 1.0
     backoff_cap: float = 60.0
     patience: float = 5.0
+    max_files_size: int = 256 * 1024 * 1024
     thread_name: str = "chutes-job"
 
 
@@ -75,6 +79,8 @@ class Runner:
         self._stopping = False
         self._loop_task: asyncio.Task[None] | None = None
         self._pool: ThreadPoolExecutor | None = None
+        self._keeper = FilesKeeper(service.store.files, self.options.max_files_size)
+        self._directories = Directories()
         self._log = RunLog()
         self._logger = logging.getLogger("chutes.jobs")
 
@@ -105,6 +111,7 @@ class Runner:
             await asyncio.wait(tasks, timeout=self.options.patience + _TROUBLE_SECONDS)
         self._service.wakes.remove(self._wake.set)
         logging.getLogger().removeHandler(self._log)
+        await asyncio.to_thread(self._directories.close)
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
 
@@ -112,6 +119,7 @@ class Runner:
         return [one.task for one in self._executions.values() if one.task is not None]
 
     async def _work(self) -> None:
+        await asyncio.to_thread(remove_left_over)
         looked = float("-inf")
         while not self._stopping:
             self._wake.clear()
@@ -134,12 +142,15 @@ class Runner:
 
     async def _look_around(self) -> None:
         """Free what dead workers left, and see whether our own runs are still ours."""
-        for run in await self._service.store.recover():
+        lost = await self._service.store.recover()
+        for run in lost:
             self._logger.warning(
                 "Attempt %s of run %s of job %r was interrupted: it is %s now.",
                 run.attempt, run.id, run.job, run.status.value,
             )  # fmt: skip
             self._tell(run)
+        if lost:
+            await self._service.store.files.sweep()
         await self._obey()
         for execution in list(self._executions.values()):
             await self._keep_lines(execution)
@@ -173,9 +184,10 @@ class Runner:
 
     def _begin(self, run: Run) -> None:
         loop = asyncio.get_running_loop()
-        current = CurrentRun(run, self._note, loop)
+        directory = Directory(self._directories, run.job)
+        current = CurrentRun(run, self._note, loop, directory)
         in_thread = not inspect.iscoroutinefunction(inspect.unwrap(self._jobs()[run.job].function))
-        execution = Execution(run, loop.create_future(), current, in_thread)
+        execution = Execution(run, loop.create_future(), current, directory, in_thread)
         self._executions[run.id] = execution
         execution.task = loop.create_task(self._execute(execution), name=f"run {run.id} of {run.job}")
         for listener in self.started:
@@ -191,8 +203,10 @@ class Runner:
     async def _execute(self, execution: Execution) -> None:
         run = execution.run
         try:
-            ending = await self._attempt(execution)
+            ending = await self._keep_files(execution, await self._attempt(execution))
             await self._keep_lines(execution)
+            if execution.directory.made is not None and not execution.abandoned:
+                await asyncio.to_thread(execution.directory.remove)
             if ending is not None:
                 await self._store(run, ending)
         finally:
@@ -229,8 +243,8 @@ class Runner:
     ) -> Any:
         if not self._service.arguments(job).takes_folder:
             return await self._run(execution, job, positional, named)
-        async with output_folder(job.name) as folder:
-            return await self._run(execution, job, positional, named | {OUTPUT_DIR: folder})
+        folder = await asyncio.to_thread(execution.directory.path)
+        return await self._run(execution, job, positional, named | {OUTPUT_DIR: str(folder)})
 
     async def _run(self, execution: Execution, job: Job, positional: list[Any], named: dict[str, Any]) -> Any:
         if not execution.in_thread:
@@ -276,6 +290,28 @@ class Runner:
                 run.attempt, run.id, run.job, (stored.error or "").strip().rpartition("\n")[2],
             )  # fmt: skip
 
+    async def _keep_files(self, execution: Execution, ending: Ending | None) -> Ending | None:
+        """The ending with the files of an attempt that is the last; None when the run is another worker's by now."""
+        root = execution.directory.made
+        if ending is None or ending.status is Status.QUEUED or execution.abandoned or root is None:
+            return ending
+        try:
+            kept = await self._keeper.keep(execution.run, root)
+        except FilesNotKept as error:
+            if ending.status is Status.SUCCEEDED:
+                return failed(execution, str(error), self._backoff, final=error.final)
+            # That it failed, or was cancelled, says more.
+            execution.current.add_line("warning", str(error))
+            return ending
+        if kept is None:
+            self._logger.warning(
+                "Run %s of job %r is another worker's by now.", execution.run.id, execution.run.job
+            )
+            return None
+        if kept.left_out:
+            execution.current.add_line("warning", kept.left_out)
+        return replace(ending, folder=kept.folder, files=kept.files)
+
     async def _keep_lines(self, execution: Execution) -> None:
         """Store what the function logged; lines that cannot be stored are no reason to lose the run."""
         lines = execution.current.lines
@@ -297,6 +333,7 @@ class Runner:
     def _abandon(self, execution: Execution, call: "asyncio.Future[Any]", reason: str) -> None:
         """Leave a call to itself that does not end; it keeps its place until it does."""
         self._abandoned.add(call)
+        execution.abandoned = True
         run = execution.run
         self._logger.warning(
             "Attempt %s of run %s of job %r was %s, but its code goes on.",
@@ -311,5 +348,8 @@ class Runner:
             self._wake.set()
             if not done.cancelled():
                 done.exception()
+            threading.Thread(
+                target=execution.directory.remove, name="remove a directory", daemon=True
+            ).start()
 
         call.add_done_callback(ended)

@@ -27,6 +27,10 @@ _LOCKED_SECONDS = 30.0
 _LARGEST_COMMIT = 256
 # A commit is on the disk before it is answered.
 _OPTIONS = ("synchronous = FULL",)
+# So many free pages may stay in the file for what comes next; beyond that it is made shorter, a few pages at a time.
+_FREE_PAGES = 1024
+_INCREMENTAL = 2
+_PAGES_AT_ONCE = 1024
 _OLDEST_VERSION = (3, 35, 0)
 _NO_LEASE_MS = 100 * 366 * 86_400_000
 _REMOTE = (
@@ -161,6 +165,8 @@ class SQLite:
         )
         connection.row_factory = sqlite3.Row
         connection.create_function("now_ms", 0, self._clock)
+        # It says something about a new file alone: an old one keeps its free pages for what comes next.
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         _switch_to_wal(connection)
         for option in _OPTIONS:
             connection.execute(f"PRAGMA {option}")
@@ -176,6 +182,8 @@ class SQLite:
                 if works:
                     self._do(connection, works)
                     answer(works, self._explain)
+                else:
+                    _shorten(connection)
                 if time.monotonic() - self._looked >= _LOOK_AROUND_SECONDS and self._note_changes(connection):
                     self.changed()
         finally:
@@ -298,6 +306,18 @@ def _attempt(connection: sqlite3.Connection, work: Work) -> None:
 
 def _rows(connection: sqlite3.Connection, work: Work) -> list[list[Row]]:
     return [connection.execute(dialect(step.statement), step.values).fetchall() for step in work.steps]
+
+
+def _shorten(connection: sqlite3.Connection) -> None:
+    """Give back some of the disk that removed files have left free."""
+    # Another process may be writing, or be at the same.
+    with contextlib.suppress(sqlite3.Error):
+        kind, free = (
+            connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("auto_vacuum", "freelist_count")
+        )
+        if kind == _INCREMENTAL and free > _FREE_PAGES:
+            # `execute` would do one page, and `fetchall` sees no rows after it.
+            connection.executescript(f"PRAGMA incremental_vacuum({_PAGES_AT_ONCE})")
 
 
 def _switch_to_wal(connection: sqlite3.Connection) -> None:
