@@ -37,6 +37,11 @@ _ERRORS = {
     500: "The chute's own code failed; its log has the request id.",
     503: "The chute is busy; `Retry-After` says when to try again.",
 }
+_UPSTREAM_ERRORS = {
+    502: "The upstream gave no answer.",
+    503: "The chute is busy, or its upstream is not ready; `Retry-After` says when to try again.",
+    504: "The upstream took no connection, or too long.",
+}
 
 
 class _BareResponse(Response):
@@ -52,7 +57,8 @@ def describe(cord: Cord, binding: Binding) -> dict[str, Any]:
     hint = cord_hints(cord).get("return", inspect.Parameter.empty)
     status = options.get("status_code") or 200
     content, model = _output(cord, hint) if is_body_allowed_for_status_code(status) else ({}, None)
-    responses: dict[int | str, dict[str, Any]] = {code: _error(text) for code, text in _ERRORS.items()}
+    errors = _ERRORS | (_UPSTREAM_ERRORS if cord.passthrough else {})
+    responses: dict[int | str, dict[str, Any]] = {code: _error(text) for code, text in errors.items()}
     if cord.method in BODY_VERBS:
         responses[400] = _error("The body cannot be read.")
     if content:
@@ -158,9 +164,32 @@ def _extra(cord: Cord, binding: Binding) -> dict[str, Any] | None:
         content["examples"] = {"minimal": {"summary": "The least that is needed", "value": example}}
     if isinstance(cord.input_schema, dict):
         content["schema"] = cord.input_schema
+    elif cord.passthrough and cord.method in BODY_VERBS:
+        # FastAPI reads no body for such a cord, so it documents none.
+        content["schema"] = _written_out(usable(cord.input_schema))
     if content:
         extra["requestBody"] = {"content": {binding.media_type: content}}
     return extra or None
+
+
+def _written_out(hint: Any) -> dict[str, Any]:
+    """The JSON schema of a type, without references: those would lead out of the operation."""
+    if hint is None:
+        return {}
+    schema = TypeAdapter(hint).json_schema()
+    return typing.cast("dict[str, Any]", _resolved(schema, schema.pop("$defs", {}), ()))
+
+
+def _resolved(part: Any, definitions: Mapping[str, Any], inside: tuple[str, ...]) -> Any:
+    if isinstance(part, list):
+        return [_resolved(one, definitions, inside) for one in part]
+    if not isinstance(part, dict):
+        return part
+    name = str(part.get("$ref", "")).rpartition("/")[2]
+    if not name:
+        return {key: _resolved(value, definitions, inside) for key, value in part.items()}
+    # A type that holds itself is shown once.
+    return {} if name in inside else _resolved(definitions[name], definitions, (*inside, name))
 
 
 def _example(minimal: Any) -> Any:
