@@ -8,6 +8,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 
 from chutes.serve.cycle import Cycle
 from chutes.serve.delivery import Delivery
+from chutes.serve.disconnects import ClientGone
 from chutes.serve.exchange import Exchange
 
 JSON = [(b"content-length", b"2"), (b"content-type", b"application/json")]
@@ -154,3 +155,58 @@ async def test_an_exchange_that_something_stands_before_knows_no_wire(transport)
 
     assert Exchange("id", cycle.send).wire is cycle
     assert Exchange("id", send).wire is None
+
+
+def request_on(transport):
+    """A cycle whose request is complete, and the exchange that knows its wire."""
+    cycle = cycle_on(transport)
+    cycle.more_body = False
+    exchange = Exchange("id", cycle.send)
+    exchange.direct = True
+    return cycle, exchange
+
+
+async def test_a_client_that_leaves_ends_its_call_without_a_task_that_watches(transport):
+    cycle, exchange = request_on(transport)
+    tasks = asyncio.all_tasks()
+
+    async def call():
+        async with exchange.watch(cycle.receive).cancelling():
+            assert asyncio.all_tasks() == tasks
+            cycle.disconnected = True
+            cycle.tell_gone()
+            await asyncio.sleep(60)
+
+    with pytest.raises(ClientGone):
+        await call()
+
+
+async def test_a_client_that_left_before_its_call_began_ends_it_too(transport):
+    cycle, exchange = request_on(transport)
+    cycle.disconnected = True
+    with pytest.raises(ClientGone):
+        async with exchange.watch(cycle.receive).cancelling():
+            await asyncio.sleep(60)
+
+
+async def test_a_client_that_leaves_after_its_call_disturbs_nobody(transport):
+    cycle, exchange = request_on(transport)
+    async with exchange.watch(cycle.receive).cancelling():
+        pass
+    cycle.tell_gone()
+    await asyncio.sleep(0)
+
+
+async def test_a_request_whose_body_is_not_complete_is_read_for_the_end_of_its_connection(transport):
+    cycle, exchange = request_on(transport)
+    cycle.more_body = True
+    assert not cycle.watch(lambda: None)
+
+    async def call():
+        async with exchange.watch(cycle.receive).cancelling():
+            cycle.disconnected = True
+            cycle.message_event.set()
+            await asyncio.sleep(60)
+
+    with pytest.raises(ClientGone):
+        await call()

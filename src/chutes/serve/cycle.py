@@ -1,6 +1,7 @@
 """One request on a connection, with ways to answer that take fewer system calls than ASGI's messages."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
@@ -19,6 +20,7 @@ class Cycle(RequestResponseCycle, Wire):
     _held: list[bytes] | None = None
     """Parts that are not written yet; None when the loop is not asked to write any."""
     _size = 0
+    _on_gone: Callable[[], None] | None = None
 
     def answer(self, status: int, headers: Headers, body: bytes) -> bool:
         """Write a whole answer: its head and its body, to a client that takes it."""
@@ -63,6 +65,25 @@ class Cycle(RequestResponseCycle, Wire):
         held, self._held, self._size = self._held, None, 0
         if held and not self.disconnected and not self.transport.is_closing():
             self.transport.write(b"".join(held))
+
+    def watch(self, on_gone: Callable[[], None]) -> bool:
+        """Call back when the client leaves; what is left of a body would have to be read before that is seen."""
+        if self._on_gone is not None or self.more_body or self.response_complete:
+            return False
+        if self.disconnected:
+            asyncio.get_running_loop().call_soon(self.tell_gone)
+        self._on_gone = on_gone
+        self.flow.resume_reading()
+        return True
+
+    def watch_no_more(self) -> None:
+        """Call nobody back."""
+        self._on_gone = None
+
+    def tell_gone(self) -> None:
+        """Tell who watches that the client has left."""
+        if self._on_gone is not None:
+            self._on_gone()
 
     async def send(self, message: Any) -> None:
         """Send, behind what was held back."""

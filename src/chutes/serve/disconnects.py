@@ -3,11 +3,12 @@
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable
 
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive
 
-__all__ = ["CLIENT_CLOSED_REQUEST", "Cancelling", "ClientGone", "Disconnects"]
+__all__ = ["CLIENT_CLOSED_REQUEST", "Cancelling", "ClientGone", "Disconnects", "Gone"]
 
 CLIENT_CLOSED_REQUEST = 499
 """What nginx logs for a client that left; it is counted, and never received."""
@@ -20,17 +21,33 @@ class ClientGone(Exception):  # noqa: N818 - named for the condition
     """The client left, and the work was cancelled because of it."""
 
 
+class Gone:
+    """A server that says by itself that a client has left."""
+
+    __slots__ = ()
+
+    def watch(self, on_gone: Callable[[], None]) -> bool:
+        """Call back when the client leaves; False when this cannot be told, as with a body that is not read yet."""
+        raise NotImplementedError
+
+    def watch_no_more(self) -> None:
+        """Call nobody back."""
+        raise NotImplementedError
+
+
 class Disconnects:
     """One request's `receive`, which can be read ahead to learn whether the client is still there.
 
     Args:
         receive: the server's own.
+        server: tells by itself that the client has left; None where nothing does.
     """
 
-    __slots__ = ("_ahead", "_lock", "_receive", "gone")
+    __slots__ = ("_ahead", "_lock", "_receive", "gone", "server")
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, server: Gone | None = None) -> None:
         self._receive = receive
+        self.server = server
         self._ahead: deque[Message] = deque()
         self._lock: asyncio.Lock | None = None
         self.gone = False
@@ -83,11 +100,13 @@ class Cancelling:
         disconnects: the request's.
     """
 
-    __slots__ = ("_disconnects", "_loop", "_over", "_task", "_timer", "_warning", "_watcher")
+    __slots__ = ("_disconnects", "_loop", "_over", "_server", "_task", "_timer", "_warning", "_watcher")
 
     def __init__(self, disconnects: Disconnects) -> None:
         self._disconnects = disconnects
         self._over = False
+        self._server: Gone | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._warning: asyncio.TimerHandle | None = None
 
@@ -95,7 +114,11 @@ class Cancelling:
         """Begin; most calls are over before the timer, and pay for no task."""
         self._loop = asyncio.get_running_loop()
         self._task = asyncio.current_task()
-        self._timer = self._loop.call_later(_PATIENCE, self._arm)
+        server = self._disconnects.server
+        if server is not None and server.watch(self._on_gone):
+            self._server = server
+        else:
+            self._timer = self._loop.call_later(_PATIENCE, self._arm)
 
     async def __aexit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
         """End.
@@ -104,7 +127,10 @@ class Cancelling:
             ClientGone: the block was cancelled because the client left, and by nobody else.
         """
         self._over = True
-        self._timer.cancel()
+        if self._server is not None:
+            self._server.watch_no_more()
+        if self._timer is not None:
+            self._timer.cancel()
         if self._watcher is not None:
             self._watcher.cancel()
         if self._warning is None or self._task is None:
@@ -122,7 +148,11 @@ class Cancelling:
         except HTTPException:
             # The body is too large: whoever reads it is told so.
             return
+        self._on_gone()
+
+    def _on_gone(self) -> None:
         if self._task is not None and not self._over:
+            self._disconnects.gone = True
             self._warning = self._loop.call_later(_LONG_SECONDS, _say_that_it_goes_on)
             self._task.cancel()
 

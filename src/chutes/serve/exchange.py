@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from starlette.types import Message, Receive, Scope, Send
 
-from chutes.serve.disconnects import Disconnects
+from chutes.serve.disconnects import Disconnects, Gone
 from chutes.serve.lifecycle import Lifecycle, State
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ _DRAINING = State.DRAINING
 Headers = list[tuple[bytes, bytes]]
 
 
-class Wire:
-    """The server's end of one exchange, where the server is our own: ways to send that cost less than ASGI's messages.
+class Wire(Gone):
+    """The server's end of one exchange, where the server is our own: ways that cost less than ASGI's messages.
 
     Each of them says whether it did; where it did not, for a client that reads slowly, say, ASGI's way is the one to go.
     """
@@ -93,7 +93,7 @@ class Exchange:
     def watch(self, receive: Receive) -> Disconnects:
         """What notices that the client leaves; most requests are over before anybody asks."""
         if self.disconnects is None:
-            self.disconnects = Disconnects(receive)
+            self.disconnects = Disconnects(receive, self.wire if self.direct else None)
         return self.disconnects
 
     def begin(self, status: int, headers: Headers) -> Message:

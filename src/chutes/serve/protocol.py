@@ -126,6 +126,8 @@ class Protocol(HttpToolsProtocol):
             if not cycle.response_complete:
                 cycle.disconnected = True
                 cycle.message_event.set()
+                if isinstance(cycle, Cycle):
+                    cycle.tell_gone()
 
 
 class SocketProtocol(WebSocketsSansIOProtocol):
