@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "call": "Call a cord of a running chute and print its answer.",
         "jobs": "Submit, look at, follow and cancel runs of jobs.",
         "bench": "Load a cord of a running chute, and say how it did.",
+        "models": "List, fetch and remove models.",
         "keys": "Make API keys.",
     }
 )

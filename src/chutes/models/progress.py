@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 __all__ = ["LogProgress", "Progress", "size_text"]
@@ -31,10 +32,12 @@ class LogProgress:
 
     Args:
         interval: seconds between two lines.
+        say: takes each line; None: the log.
     """
 
-    def __init__(self, interval: float = 5.0) -> None:
+    def __init__(self, interval: float = 5.0, say: Callable[[str], None] | None = None) -> None:
         self._interval = interval
+        self._say = say or logger.info
         self._lock = threading.Lock()
         self._name = ""
         self._total = self._done = 0
@@ -45,7 +48,7 @@ class LogProgress:
         self._name, self._total, self._done = name, total_bytes, 0
         self._began = time.monotonic()
         self._next = self._began + self._interval
-        logger.info("Downloading %s: %s.", name, size_text(total_bytes))
+        self._say(f"Downloading {name}: {size_text(total_bytes)}.")
 
     def advance(self, size_bytes: int) -> None:
         """Count, and say so now and then."""
@@ -55,15 +58,13 @@ class LogProgress:
             if now < self._next:
                 return
             self._next = now + self._interval
-        rate = self._done / max(now - self._began, 1e-3)
-        logger.info(
-            "Downloading %s: %s of %s (%d %%), %s/s.",
-            self._name, size_text(self._done), size_text(self._total), 100 * self._done // max(self._total, 1), size_text(rate),
-        )  # fmt: skip
+        done, share = size_text(self._done), self._done / max(self._total, 1)
+        rate = size_text(self._done / max(now - self._began, 1e-3))
+        self._say(f"Downloading {self._name}: {done} of {size_text(self._total)} ({share:.0%}), {rate}/s.")
 
     def finish(self) -> None:
         """Say how long it took."""
-        logger.info("Downloaded %s in %.1f s.", self._name, time.monotonic() - self._began)
+        self._say(f"Downloaded {self._name} in {time.monotonic() - self._began:.1f} s.")
 
 
 def size_text(size_bytes: float) -> str:
