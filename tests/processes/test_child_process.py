@@ -1,6 +1,7 @@
 """A child process of this machine: start, output, descriptors, stop and exit code."""
 
 import asyncio
+import gc
 import math
 import os
 import signal
@@ -8,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import pytest
@@ -96,6 +98,16 @@ async def test_the_environment_gains_and_loses_variables(monkeypatch):
     code = "import os; print(*(os.environ.get(f'PROBE_{n}') for n in ('OLD', 'KEPT', 'NEW')))"
     _, lines = await run(python(code, env={"PROBE_OLD": None, "PROBE_NEW": "3"}))
     assert lines == ["None 2 3"]
+
+
+async def test_programs_in_the_folders_of_its_path_come_first(tmp_path):
+    program = tmp_path / "echo"
+    program.write_text("#!/bin/sh\nprintf 'ours\\n'\n")
+    program.chmod(0o755)
+    _, lines = await run(
+        Command(argv=["sh", "-c", "command -v echo; env echo other"], name="probe", path=[tmp_path])
+    )
+    assert lines[-1] == "ours"
 
 
 async def test_the_program_runs_in_its_working_directory(tmp_path):
@@ -290,6 +302,25 @@ async def test_a_cancelled_launch_leaves_no_process(tmp_path):
         else:
             await (await launch).stop(grace=0)
         assert not mark.exists() or not is_alive(int(mark.read_text()))
+
+
+@pytest.mark.parametrize("turns", [1, 2, 4, 6, 7, 8, 10, 12])
+def test_a_launch_that_is_cancelled_midway_loses_no_handle(turns):
+    async def scenario() -> None:
+        launch = asyncio.create_task(LocalLauncher().launch(python("import time; time.sleep(60)")))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        if launch.cancel():
+            with pytest.raises(asyncio.CancelledError):
+                await launch
+        else:
+            await (await launch).stop(grace=0)
+
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        asyncio.run(scenario())
+        gc.collect()
+    assert not [str(warning.message) for warning in warned]
 
 
 def test_everything_works_on_uvloop_as_well():

@@ -74,6 +74,36 @@ async def test_failures_in_a_row_are_counted_and_given_up():
     assert len(launcher.launched) == 3
 
 
+async def test_a_first_start_may_be_the_only_one():
+    launcher = FakeLauncher(ready=False)
+    policy = RestartPolicy(first_delay=0.01, give_up_before_ready=1)
+    async with Supervisor(COMMAND, policy=policy, launcher=launcher) as supervisor:
+        (await launcher.nth(1)).end(2)
+        with pytest.raises(ProcessError, match="exit code 2"):
+            await supervisor.wait_ready()
+        assert supervisor.status.state is State.FAILED
+
+
+async def test_what_was_ready_once_is_started_again_without_end():
+    launcher = FakeLauncher()
+    policy = RestartPolicy(first_delay=0.01, longest_delay=0.02, give_up_before_ready=1)
+    async with Supervisor(COMMAND, policy=policy, launcher=launcher) as supervisor:
+        for number in (1, 2, 3, 4):
+            process = await launcher.nth(number)
+            await supervisor.wait_ready()
+            process.end(1)
+        await launcher.nth(5)
+
+
+async def test_a_change_of_its_state_can_be_awaited():
+    launcher = FakeLauncher()
+    async with Supervisor(COMMAND, policy=SLOW, launcher=launcher) as supervisor:
+        await supervisor.wait_ready()
+        change = asyncio.create_task(supervisor.changed())
+        (await launcher.nth(1)).end(0)
+        assert (await change).state is State.BACKING_OFF
+
+
 async def test_a_healthy_time_forgets_earlier_failures():
     launcher = FakeLauncher()
     policy = RestartPolicy(first_delay=0.01, healthy_after=0.0)

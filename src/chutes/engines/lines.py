@@ -3,6 +3,7 @@
 import logging
 import re
 from collections import deque
+from textwrap import shorten
 
 __all__ = ["EngineLines", "level_of"]
 
@@ -15,6 +16,12 @@ _LETTER = re.compile(r"^[\d.]+ ([DIWEF]) ")
 _TRACEBACK = re.compile(r"^Traceback \(most recent call last\)")
 _LEVELS = {"W": logging.WARNING, "E": logging.ERROR, "C": logging.CRITICAL, "F": logging.CRITICAL}
 _KEPT = 200
+_ORIGIN = re.compile(
+    r"^(?:\([^)]*pid=\d+\) *)?"  # a process of vLLM
+    r"(?:\[[\d :,-]+[^\]]*\] *|[\d.]+ [DIWEF] (?:\w+ +)?\w+: *)?"  # the time in front, of SGLang and of llama.cpp
+    r"(?:(?:DEBUG|INFO|WARN|WARNING|ERROR)\b:?(?: [\d-]+ [\d:,]+)?(?: \[[^\]]*\])? *)?"
+)
+_LONGEST_GIST = 110
 
 
 class EngineLines:
@@ -23,11 +30,11 @@ class EngineLines:
     Warnings and errors keep their level. What the engine says for information is a detail here: it becomes DEBUG.
 
     Attributes:
-        last: the newest line; empty before the first.
+        least: the lowest level that is kept; what is below becomes DEBUG. Engines that start or stop warn of much.
     """
 
     def __init__(self, name: str) -> None:
-        self.last = ""
+        self.least = logging.WARNING
         self._name = name
         self._in_traceback = False
         self._lines: deque[str] = deque(maxlen=_KEPT)
@@ -37,18 +44,26 @@ class EngineLines:
         """The last 200 lines, the newest last."""
         return tuple(self._lines)
 
+    @property
+    def gist(self) -> str:
+        """What the newest line says, without its date and origin; empty before the first."""
+        return (
+            shorten(_ORIGIN.sub("", self._lines[-1]), _LONGEST_GIST, placeholder=" ...")
+            if self._lines
+            else ""
+        )
+
     def clear(self) -> None:
         """Forget the lines of a process that has ended."""
         self._lines.clear()
-        self.last = ""
         self._in_traceback = False
 
     def take(self, text: str) -> None:
         """Log the next line."""
         line = _COLOUR.sub("", text).rstrip()
-        self.last = line
         self._lines.append(line)
-        logger.log(self._level(line), "[%s] %s", self._name, line)
+        level = self._level(line)
+        logger.log(level if level >= self.least else logging.DEBUG, "[%s] %s", self._name, line)
 
     def _level(self, line: str) -> int:
         if _TRACEBACK.match(line):

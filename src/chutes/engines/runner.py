@@ -3,11 +3,13 @@
 import asyncio
 import logging
 import secrets
+import sys
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import MappingProxyType, TracebackType
 from typing import Self
 
@@ -35,6 +37,8 @@ __all__ = ["EngineRunner", "EngineStatus", "HealthPolicy"]
 logger = logging.getLogger("chutes.engine")
 
 _PROGRESS_SECONDS = 5.0
+# An engine that says nothing new is mentioned in every third tick alone.
+_SILENT_TICKS = 3
 # Until a first start was measured.
 _USUAL_START = 10.0
 _STOP_GRACE = 10.0
@@ -126,6 +130,8 @@ class EngineRunner:
         self._supervisor: Supervisor | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._seconds_to_ready: float | None = None
+        self._ready_launch = 0
+        self._folder: TemporaryDirectory[str] | None = None
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -215,6 +221,7 @@ class EngineRunner:
         self._port = ReservedPort()
         self._lines = EngineLines(self._prepared.engine.name)
         command = self._command(self._prepared, self._port.number)
+        self._lines.least = logging.ERROR
         self._supervisor = Supervisor(
             command, policy=self._restarts, launcher=self._launches, on_line=self._lines.take
         )
@@ -237,9 +244,11 @@ class EngineRunner:
         except ProcessError as exc:
             hint = advice(self._lines.recent)
             raise EngineError(f"{exc}\n{hint}" if hint else str(exc)) from None
+        self._note_ready()
 
     async def stop(self) -> None:
         """End it, with everything that it started."""
+        self._lines.least = logging.CRITICAL
         tasks, self._tasks = self._tasks, []
         for task in tasks:
             task.cancel()
@@ -251,6 +260,9 @@ class EngineRunner:
         if self._port is not None:
             self._port.release()
             self._port = None
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
 
     def _state(self) -> str:
         if self._supervisor is not None:
@@ -260,12 +272,14 @@ class EngineRunner:
     def _command(self, prepared: Prepared, port: int) -> Command:
         engine = prepared.engine
         launch = prepared.launch(port=port, key=self._key, concurrency=self._concurrency)
-        # The chute's own keys and database are none of the engine's business.
-        ours: dict[str, str | None] = dict.fromkeys(VARIABLES)
+        if engine.lay_out is not None:
+            self._folder = TemporaryDirectory(prefix="chutes-engine-")
+            engine.lay_out(launch, Path(self._folder.name))
         return Command(
             argv=engine.argv(launch),
             name=engine.title,
-            env={**ours, "PYTHONUNBUFFERED": "1", **engine.environment(launch)},
+            env={**_variables(launch.python), **engine.environment(launch)},
+            cwd=Path(self._folder.name) if self._folder else None,
             # Engines call programs that were installed beside them, ninja for one.
             path=(Path(launch.python).parent,),
             ready=HttpAnswers(port=port, path=engine.health_path),
@@ -283,18 +297,32 @@ class EngineRunner:
             )
 
     async def _tell_progress(self, supervisor: Supervisor, prepared: Prepared) -> None:
-        title = prepared.engine.title
+        said, silent = "", 0
         while True:
             state = supervisor.status.state
+            starts = state is State.STARTING
             if state is State.READY:
-                self._seconds_to_ready = self._launches.seconds()
-                logger.info("%s is ready after %.1f s.", title, self._seconds_to_ready)
-            limit = _PROGRESS_SECONDS if state is State.STARTING else None
+                self._note_ready()
+            self._lines.least = logging.ERROR if starts else logging.WARNING
             with suppress(TimeoutError):
-                async with asyncio.timeout(limit):
+                async with asyncio.timeout(_PROGRESS_SECONDS if starts else None):
                     await supervisor.changed()
+                said, silent = "", 0
                 continue
-            logger.info("%s starts (%.0f s): %s", title, self._launches.seconds(), self._lines.last or "...")
+            gist = self._lines.gist
+            silent = 0 if gist != said else silent + 1
+            if silent % _SILENT_TICKS == 0:
+                said = gist
+                logger.info(
+                    "%s starts (%.0f s): %s", prepared.engine.title, self._launches.seconds(), gist or "..."
+                )
+
+    def _note_ready(self) -> None:
+        if self._ready_launch == self._launches.count:
+            return
+        self._ready_launch = self._launches.count
+        self._seconds_to_ready = self._launches.seconds()
+        logger.info("%s is ready after %.1f s.", self.name, self._seconds_to_ready)
 
     async def _watch_health(self, supervisor: Supervisor, prepared: Prepared, port: int) -> None:
         check = HttpAnswers(port=port, path=prepared.engine.health_path)
@@ -311,6 +339,16 @@ class EngineRunner:
                 logger.error("%s runs but did not answer %d checks of its health: it is started again.",
                              prepared.engine.title, self._health.failures)  # fmt: skip
                 await process.stop(grace=_HANGING_GRACE)
+
+
+def _variables(python: str) -> dict[str, str | None]:
+    # The chute's own keys and database are none of the engine's business.
+    variables: dict[str, str | None] = dict.fromkeys(VARIABLES)
+    # A chute file may well be called vllm.py: the engine must not import what lies in the folder of the chute.
+    variables |= {"PYTHONUNBUFFERED": "1", "PYTHONSAFEPATH": "1"}
+    if python != sys.executable:
+        variables |= dict.fromkeys(("PYTHONPATH", "PYTHONHOME"))
+    return variables
 
 
 class _Launches:

@@ -11,13 +11,13 @@ _GIB = 1024**3
 
 
 def _is_cpu_build(installed: Installed) -> bool:
-    return "vllm" not in installed.versions
+    return "vllm" not in installed.versions or installed.cuda is None
 
 
 def _argv(launch: Launch) -> list[str]:
     model = str(launch.model.path)
     if _is_cpu_build(launch.installed):
-        # The `vllm` command of the CPU build looks for a distribution of the name vllm, and dies.
+        # The `vllm` command of the CPU build may look for a distribution of the name vllm, and die.
         start = ["-m", "vllm.entrypoints.openai.api_server", "--model", model, "--enforce-eager"]
     else:
         start = ["-m", "vllm.entrypoints.cli.main", "serve", model]

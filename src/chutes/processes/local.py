@@ -45,11 +45,14 @@ class LocalLauncher:
         """
         output = Output(on_line or partial(logger.info, "[%s] %s", command.name))
         ours, theirs = socket.socketpair()
+        starting = asyncio.create_task(_start_reaper(command, theirs))
         try:
-            reaper = await _start_reaper(command, theirs)
+            # Whoever is cancelled in the midst of a start would lose the handle of a process that runs.
+            reaper = await asyncio.shield(starting)
             reader, writer = await asyncio.open_unix_connection(sock=ours)
         except BaseException:
             ours.close()
+            await _abandoned(starting)
             raise
         finally:
             theirs.close()
@@ -199,6 +202,12 @@ async def _start_reaper(command: Command, channel: socket.socket) -> ReaperProce
         )
     except OSError as exc:
         raise ProcessError(f"Cannot start {command.name} in {command.cwd or Path.cwd()}: {exc}.") from exc
+
+
+async def _abandoned(starting: asyncio.Task[ReaperProcess]) -> None:
+    """Wait for the end of a reaper whose channel is closed: that ends it, and what it started."""
+    with suppress(ProcessError):
+        await (await starting).wait()
 
 
 async def _started(command: Command, reader: asyncio.StreamReader) -> int:

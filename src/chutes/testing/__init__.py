@@ -1,5 +1,6 @@
 """Drive a chute inside a test: the same path as the server's, without a port."""
 
+from chutes.engines.fake import FakeEngine
 from chutes.errors import ClientNotOpen, WebSocketClosed, WebSocketRefused
 from chutes.processes.fake import FakeLauncher, FakeProcess
 from chutes.testing.client import AsyncTestClient, TestClient
@@ -10,6 +11,7 @@ __all__ = [
     "AsyncTestClient",
     "AsyncWebSocketSession",
     "ClientNotOpen",
+    "FakeEngine",
     "FakeLauncher",
     "FakeProcess",
     "TestClient",
