@@ -24,6 +24,7 @@ __all__ = ["SQLite", "dialect", "migrate", "wall_clock"]
 
 _LOOK_AROUND_SECONDS = 0.05
 _LOCKED_SECONDS = 30.0
+_LOCKED_LOOK_SECONDS = 0.001
 _LARGEST_COMMIT = 256
 # A commit is on the disk before it is answered.
 _OPTIONS = ("synchronous = FULL",)
@@ -206,7 +207,7 @@ class SQLite:
         writes = [work for work in works if work.write]
         if writes:
             try:
-                connection.execute("BEGIN IMMEDIATE")
+                _begin(connection)
                 with _transaction(connection):
                     for work in writes:
                         _attempt(connection, work)
@@ -277,6 +278,29 @@ def dialect(statement: str) -> str:
     # Read once in a statement, the clock can be compared with an index, and all rows get the same time.
     text = text.replace("now_ms()", "(SELECT now_ms())")
     return re.sub(r"elements\((:\w+)\)", r"SELECT value FROM json_each(\1)", text)
+
+
+def _begin(connection: sqlite3.Connection) -> None:
+    """Begin to write, as soon as no other process does.
+
+    Raises:
+        sqlite3.OperationalError: another one has been at it for half a minute.
+    """
+    deadline = time.monotonic() + _LOCKED_SECONDS
+    # SQLite itself would look again after up to 100 ms, while the ends of runs wait to be stored.
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        while True:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(_LOCKED_LOOK_SECONDS)
+            else:
+                return
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {int(_LOCKED_SECONDS * 1000)}")
 
 
 @contextlib.contextmanager
