@@ -68,6 +68,8 @@ def test_an_empty_variable_counts_as_unset(variable):
         ("CHUTES_LOG_FORMAT", "xml", "auto, human, json"),
         ("CHUTES_LOG_LEVEL", "inof", "Did you mean 'info'?"),
         ("CHUTES_OTEL", "yes", "on, off or auto"),
+        ("CHUTES_JOBS_MAX_FILES_SIZE", "lots", "CHUTES_JOBS_MAX_FILES_SIZE=512MiB"),
+        ("CHUTES_JOBS_MAX_FILES_SIZE", "-1", "a number of bytes"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_named_with_what_to_write(variable, value, advice):
@@ -77,6 +79,14 @@ def test_a_value_that_cannot_be_used_is_named_with_what_to_write(variable, value
     assert variable in str(caught.value)
     assert repr(value) in str(caught.value)
     assert advice in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("", 256 * 1024**2), ("1000", 1000), ("512MiB", 512 * 1024**2), (" 2 gib ", 2 * 1024**3), ("0", 0)],
+)
+def test_a_size_is_in_bytes_or_has_a_unit(text, size):
+    assert Settings.from_env({"CHUTES_JOBS_MAX_FILES_SIZE": text}).job_files_size == size
 
 
 COLLECTOR = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}

@@ -24,6 +24,7 @@ ChutesError
 │   │   └── DeadlineUnreachable   … the call's turn would come after its deadline
 │   ├── NotReady              503
 │   ├── UnknownJob            404    no job of that name, or no run of that id
+│   ├── UnknownFile           404    the run has no file of that path
 │   ├── InvalidArguments      422    the arguments do not fit the job's function
 │   └── KeyConflict           409    the idempotency key was used with other arguments
 ├── CallError                        (client side) a running chute did not give a good answer
@@ -69,6 +70,7 @@ __all__ = [
     "ShutdownError",
     "StartupError",
     "StoreError",
+    "UnknownFile",
     "UnknownJob",
     "WebSocketClosed",
     "WebSocketError",
@@ -196,6 +198,12 @@ class NotReady(RequestError):  # noqa: N818 - named for the condition
 
 class UnknownJob(RequestError):  # noqa: N818 - named for the condition
     """There is no job of this name, or no run of this id."""
+
+    status = 404
+
+
+class UnknownFile(RequestError):  # noqa: N818 - named for the condition
+    """The run has no file of this path, or has it no more."""
 
     status = 404
 

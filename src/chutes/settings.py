@@ -27,6 +27,7 @@ VARIABLES = (
     "CHUTES_HOME",
     "CHUTES_HOST",
     "CHUTES_JOBS_KEEP_DAYS",
+    "CHUTES_JOBS_MAX_FILES_SIZE",
     "CHUTES_LISTEN_FD",
     "CHUTES_LOG_FORMAT",
     "CHUTES_LOG_LEVEL",
@@ -39,6 +40,7 @@ _PREFIX = "CHUTES_"
 _HIGHEST_PORT = 65535
 _MOST_DAYS = 36_525
 _HIGHEST_DESCRIPTOR = 1_048_576
+_UNITS = {"": 1, "kib": 1024, "mib": 1024**2, "gib": 1024**3}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +91,7 @@ class Settings:
         port: `CHUTES_PORT`, 0 to 65535, None when unset.
         probe_port: `CHUTES_PROBE_PORT`, 0 to 65535, None when unset: no such port.
         job_retention: `CHUTES_JOBS_KEEP_DAYS`, in seconds: for how long runs of jobs are kept after their end.
+        job_files_size: `CHUTES_JOBS_MAX_FILES_SIZE`, in bytes: of the files of one run that are kept, at most.
         listen_fd: `CHUTES_LISTEN_FD`, a bound socket that the reload supervisor hands to its child.
         no_color: `NO_COLOR` is set: no colours on any terminal.
         otel: `CHUTES_OTEL`, and what else concerns traces.
@@ -107,6 +110,7 @@ class Settings:
     port: int | None = None
     probe_port: int | None = None
     job_retention: float = 7 * 86_400.0
+    job_files_size: int = 256 * 1024**2
     listen_fd: int | None = None
     no_color: bool = False
     otel: OtelSettings = OtelSettings()
@@ -134,6 +138,7 @@ class Settings:
             probe_port=_port("CHUTES_PROBE_PORT", env.get("CHUTES_PROBE_PORT", ""), "8001"),
             listen_fd=_number("CHUTES_LISTEN_FD", env.get("CHUTES_LISTEN_FD", ""), _HIGHEST_DESCRIPTOR, "3"),
             job_retention=_days("CHUTES_JOBS_KEEP_DAYS", env.get("CHUTES_JOBS_KEEP_DAYS", "")),
+            job_files_size=_size("CHUTES_JOBS_MAX_FILES_SIZE", env.get("CHUTES_JOBS_MAX_FILES_SIZE", "")),
             no_color=bool(env.get("NO_COLOR")),
             otel=OtelSettings.of(env),
             unrecognised=tuple(
@@ -194,6 +199,16 @@ def _days(variable: str, text: str) -> float:
             f"Invalid {variable}={text!r}. It takes a number of days above 0, for example {variable}=7."
         )
     return days * 86_400
+
+
+def _size(variable: str, text: str) -> int:
+    """Bytes; 256 MiB when unset."""
+    found = re.fullmatch(r"([0-9]{1,15})\s*(|kib|mib|gib)", text.strip().lower() or "256mib")
+    if found is None:
+        raise SettingsError(
+            f"Invalid {variable}={text!r}. It takes a number of bytes, KiB, MiB or GiB, for example {variable}=512MiB."
+        )
+    return int(found[1]) * _UNITS[found[2]]
 
 
 def _database_url(text: str) -> str:

@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from chutes.chute.job import Job
 from chutes.errors import InvalidArguments, RequestError, StoreError
 from chutes.jobs.events import follow
+from chutes.jobs.files_routes import DOWNLOAD, download, list_files
 from chutes.jobs.run import Status
 from chutes.jobs.service import JobService
 
@@ -22,6 +23,7 @@ _PAGE = 50
 _LARGEST_PAGE = 1000
 _LONGEST_AGE = 1e10
 _TAG = "jobs"
+_FILE = "/jobs/{name}/{id}/files/{path:path}"
 
 Endpoint = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -45,6 +47,10 @@ def job_routes(service: JobService, jobs: Mapping[str, Job]) -> list[APIRoute]:
         _route("/jobs/{name}/{id}", "DELETE", answers.cancel, summary="Cancel a run", **_path("name", "id")),
         _route("/jobs/{name}/{id}/retry", "POST", answers.retry, summary="Queue a failed run again", **_path("name", "id")),
         _route("/jobs/{name}/{id}/events", "GET", answers.events, summary="Follow a run", **_path("name", "id")),
+        _route("/jobs/{name}/{id}/files", "GET", answers.files, summary="The files that a run has left", **_path("name", "id")),
+        _route("/jobs/{name}/{id}/files", "HEAD", answers.files, include_in_schema=False),
+        _route(_FILE, "GET", answers.file, summary="Download a file of a run", **_path("name", "id", "path", answer=DOWNLOAD)),
+        _route(_FILE, "HEAD", answers.file, include_in_schema=False),
     ]  # fmt: skip
 
 
@@ -121,6 +127,14 @@ class _Answers:
             follow(self._service, run, last_id), media_type="text/event-stream", headers=headers
         )
 
+    async def files(self, request: Request) -> Response:
+        run = await self._service.find(request.path_params["id"], request.path_params["name"])
+        return list_files(run)
+
+    async def file(self, request: Request) -> Response:
+        run = await self._service.find(request.path_params["id"], request.path_params["name"])
+        return download(request, await run.file(request.path_params["path"]))
+
 
 class _Conflict(RequestError):  # noqa: N818 - named for the condition
     """The run is in a state that allows no such thing."""
@@ -193,10 +207,13 @@ def _described(service: JobService, job: Job) -> dict[str, Any]:
     }
 
 
-def _path(*names: str) -> dict[str, Any]:
+def _path(*names: str, answer: Mapping[int | str, dict[str, Any]] | None = None) -> dict[str, Any]:
     text = {"in": "path", "required": True, "schema": {"type": "string"}}
     return {
-        "responses": {404: {"description": "There is no such job or run."}},
+        "responses": {
+            404: {"description": f"There is no such job or {'file' if answer else 'run'}."},
+            **(answer or {}),
+        },
         "openapi_extra": {"parameters": [{"name": name, **text} for name in names]},
     }
 

@@ -11,6 +11,7 @@ from chutes.chute.job import Job
 from chutes.errors import InvalidArguments, JobCancelled, JobFailed, UnknownJob
 from chutes.jobs.arguments import Arguments
 from chutes.jobs.current import CurrentRun, current_run
+from chutes.jobs.files_read import RunFile, run_file
 from chutes.jobs.run import Run, Status, iso
 from chutes.jobs.store import NewRun, Store
 from chutes.jobs.ticks import next_tick
@@ -259,6 +260,29 @@ class JobRun:
         if run.status is Status.CANCELLED:
             raise JobCancelled(f"Run {self.id} of job {self.job!r} was cancelled.", self.id)
         return None if run.result is None else json.loads(run.result)
+
+    async def files(self) -> "list[RunFile]":
+        """What the run has left, once it has ended: sorted by path, none before.
+
+        Raises:
+            UnknownJob: the run was removed.
+        """
+        run = await self.refresh()
+        return [RunFile(self._service.store.files, run, file) for file in run.files]
+
+    async def file(self, path: str) -> "RunFile":
+        """The file at `path`, such as `model/weights.bin`.
+
+        Raises:
+            UnknownFile: the run has left none there.
+            UnknownJob: the run was removed.
+        """
+        run = await self.refresh()
+        return run_file(self._service.store.files, run, path)
+
+    def open_file(self, path: str) -> "RunFile":
+        """`file`, of the run as it was looked up last."""
+        return run_file(self._service.store.files, self.latest, path)
 
     async def cancel(self) -> bool:
         """End the run: at once when it waits, else as soon as its function lets itself be cancelled.

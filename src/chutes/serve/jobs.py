@@ -46,6 +46,7 @@ class ServedJobs:
         self._database: Callable[[], Database] = lambda: jobs_database(chute, settings)
         self._service: JobService | None = None
         self._retention = settings.job_retention
+        self._files_size = settings.job_files_size
         self._runner: Runner | None = None
         self._cron: Cron | None = None
         self._purging: asyncio.Task[None] | None = None
@@ -96,7 +97,7 @@ class ServedJobs:
         await self.service.open()
         # The process does not wait for a thread whose name begins so.
         threads = f"chute-{self._chute.config.name}-jobs"
-        options = RunnerOptions(max_jobs=self.max_jobs, thread_name=threads)
+        options = RunnerOptions(max_jobs=self.max_jobs, thread_name=threads, max_files_size=self._files_size)
         self._runner = Runner(self._chute, self.service, lambda: self._jobs, options)
         self._runner.started.append(self.meters.begun)
         self._runner.finished.append(self.meters.ended)
