@@ -2,18 +2,20 @@
 
 from typing import TYPE_CHECKING, Any
 
-from chutes.chute.chute import Chute, ChutePack
+from chutes.chute.chute import Chute
 from chutes.chute.cord import Cord
 
 if TYPE_CHECKING:
     from chutes.chute.batch import Batch
     from chutes.chute.job import Job
     from chutes.chute.node_selector import NodeSelector
+    from chutes.chute.pack import ChutePack
 
 __all__ = ["Batch", "Chute", "ChutePack", "Cord", "Job", "NodeSelector"]
 
 _HOMES = {
     "Batch": "chutes.chute.batch",
+    "ChutePack": "chutes.chute.pack",
     "Job": "chutes.chute.job",
     "NodeSelector": "chutes.chute.node_selector",
 }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from chutes.chute.config import ChuteConfig, DisconnectPolicy
 from chutes.chute.cord import Cord, make_cord
-from chutes.chute.definition import Definition, Running, caller_globals, check_called
+from chutes.chute.definition import MODEL_CALLS, Definition, Running, check_called, define
 from chutes.chute.hooks import Hook, make_hook
 from chutes.errors import DefinitionError
 from chutes.suggestions import did_you_mean
@@ -19,11 +19,12 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from chutes.chute.batch import Batch
+    from chutes.chute.engine_arguments import EngineArguments
     from chutes.chute.jobs import Jobs
     from chutes.chute.node_selector import NodeSelector
     from chutes.image import Image
 
-__all__ = ["Chute", "ChutePack", "definition_of"]
+__all__ = ["Chute", "definition_of"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -55,6 +56,8 @@ class Chute:
             sends none.
         stall_limit: seconds for which code may block the event loop before `/livez` fails; 0 sets no limit.
         max_jobs: runs of jobs at once in one process, at most. Default: 1 for a chute that asks for a GPU, else 4.
+        model_name: a model to serve as `standard_template` does, by default `vllm`: its builder in `chutes.templates`
+            explains this, `engine`, `engine_args` and `engine_python`.
         **fastapi_options: the rest goes to `FastAPI(...)`: title, version, middleware, lifespan, …
 
     Raises:
@@ -97,13 +100,18 @@ class Chute:
         sse_keep_alive: float = 15.0,
         stall_limit: float = 60.0,
         max_jobs: int | None = None,
+        model_name: str | None = None,
+        engine: str = "auto",
+        engine_args: "EngineArguments" = None,
+        engine_python: str | None = None,
         **fastapi_options: Any,
     ) -> None:
         given = {name: value for name, value in locals().items() if name in _CONFIG_NAMES}
         config = ChuteConfig(**given | {"passthrough_headers": passthrough_headers or {}})
         config.warn_about_unused(stacklevel=3)
         # One mangled name for all that is ours leaves every other name to the user's state.
-        object.__setattr__(self, "_Chute__definition", Definition(config=config, modules=[caller_globals()]))
+        object.__setattr__(self, "_Chute__definition", define(config))
+        self.passthrough_headers = dict(config.passthrough_headers)
 
     def on_startup(self, priority: int = 50) -> Callable[[Callable[P, R]], Callable[P, R]]:
         """Run the function once, before requests are served; lower priorities first.
@@ -256,8 +264,7 @@ class Chute:
     @property
     def config(self) -> ChuteConfig:
         """Every constructor value, read-only."""
-        definition: Definition = self.__definition
-        return definition.config
+        return definition_of(self).config
 
     @property
     def cords(self) -> tuple[Cord, ...]:
@@ -325,10 +332,7 @@ class Chute:
         try:
             running = self.__running()
         except Exception as error:
-            if scope["type"] == "lifespan":
-                # Servers take a lifespan that only raises for one that is not supported, and go on without.
-                await receive()
-                await send({"type": "lifespan.startup.failed", "message": str(error)})
+            await self.__definition.fail_lifespan(error, scope, receive, send)
             raise
         await running(scope, receive, send)
 
@@ -337,6 +341,8 @@ class Chute:
         if name.startswith("_"):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         definition: Definition = self.__definition
+        if definition.engine is not None and name in (*MODEL_CALLS, "chute"):
+            return self if name == "chute" else getattr(self.__running().model, name)
         function = definition.find(name)
         if function is not None:
             return MethodType(function, self)
@@ -345,14 +351,13 @@ class Chute:
         try:
             return getattr(self.app, name)
         except AttributeError:
-            advice = did_you_mean(name, self.__findable()) or f" Set it in a startup hook: self.{name} = …"
-            raise AttributeError(f"The chute has no attribute {name!r}.{advice}", name=name) from None
+            hint = did_you_mean(name, self.__findable()) or f" Set it in a startup hook: self.{name} = …"
+            raise AttributeError(f"The chute has no attribute {name!r}.{hint}", name=name) from None
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in _PROTECTED:
-            raise AttributeError(
-                f"{name!r} belongs to the chute and cannot be assigned. Choose another name, for example 'self.my_{name}'."
-            )
+            another = f"Choose another name, for example 'self.my_{name}'."
+            raise AttributeError(f"{name!r} belongs to the chute and cannot be assigned. {another}")
         object.__setattr__(self, name, value)
 
     def __repr__(self) -> str:
@@ -360,7 +365,9 @@ class Chute:
 
     def __findable(self) -> list[str]:
         """The public names that `self.<name>` finds."""
-        names = [*self.__definition.findable(), *_CONFIG_NAMES, *dir(self), *dir(self.app)]
+        definition: Definition = self.__definition
+        calls = MODEL_CALLS if definition.engine is not None else ()
+        names = [*definition.findable(), *_CONFIG_NAMES, *calls, *dir(self), *dir(self.app)]
         return [name for name in names if not name.startswith("_")]
 
     def __running(self) -> Running:
@@ -385,13 +392,6 @@ class Chute:
             return function
 
         return decorate
-
-
-class ChutePack:
-    """The public SDK's wrapper around a template's chute; here a template returns the chute itself."""
-
-    def __init__(self, chute: Chute) -> None:
-        self.chute = chute
 
 
 def definition_of(chute: Chute) -> Definition:

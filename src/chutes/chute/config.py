@@ -11,6 +11,7 @@ from chutes.errors import DefinitionError
 from chutes.suggestions import did_you_mean
 
 if TYPE_CHECKING:
+    from chutes.chute.engine_arguments import EngineArguments
     from chutes.chute.node_selector import NodeSelector
     from chutes.image import Image
 
@@ -64,6 +65,10 @@ class ChuteConfig:
         sse_keep_alive: seconds after which a silent stream of events gets a comment; 0 sends none.
         stall_limit: seconds for which code may block the event loop before `/livez` fails; 0 sets no limit.
         max_jobs: runs of jobs at once in one process, at most; None is 1 for a chute that asks for a GPU, else 4.
+        model_name: the model that the chute serves through an engine; None serves none.
+        engine: the engine: `auto`, or its name.
+        engine_args: further options of the engine.
+        engine_python: the interpreter of the environment that has the engine.
         fastapi_options: keyword arguments for the `FastAPI` application.
     """
 
@@ -92,18 +97,26 @@ class ChuteConfig:
     sse_keep_alive: float = 15.0
     stall_limit: float = 60.0
     max_jobs: int | None = None
+    model_name: str | None = None
+    engine: str = "auto"
+    engine_args: "EngineArguments" = None
+    engine_python: str | None = None
     fastapi_options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _check_label("username", self.username)
         _check_label("name", self.name)
         _check_image(self.image)
-        for text in ("tagline", "readme"):
+        for text in ("tagline", "readme", "engine"):
             _check_type(text, getattr(self, text), str, "a string")
-        for optional in ("standard_template", "revision"):
+        for optional in ("standard_template", "revision", "model_name", "engine_python"):
             _check_type(optional, getattr(self, optional), (str, type(None)), "a string or None")
         _check_node_selector(self.node_selector)
         _check_type("passthrough_headers", self.passthrough_headers, Mapping, "a dict of headers")
+        if self.passthrough_headers:
+            from chutes.chute.passthrough import check_passthrough_headers
+
+            check_passthrough_headers(self.passthrough_headers)
         for count, least, example in (
             ("concurrency", 1, 8),
             ("max_instances", 1, 8),
@@ -125,6 +138,7 @@ class ChuteConfig:
         _check_policy(self.on_disconnect)
         _check_options(self.fastapi_options)
         object.__setattr__(self, "passthrough_headers", MappingProxyType(dict(self.passthrough_headers)))
+        object.__setattr__(self, "engine_args", _frozen(self.engine_args))
         object.__setattr__(self, "fastapi_options", MappingProxyType(dict(self.fastapi_options)))
 
     @property
@@ -144,6 +158,12 @@ class ChuteConfig:
                 f"The tagline has {len(self.tagline)} characters; lists show {_TAGLINE_LIMIT}. Move the rest to readme.",
                 stacklevel=stacklevel,
             )
+
+
+def _frozen(arguments: "EngineArguments") -> "EngineArguments":
+    if isinstance(arguments, Mapping):
+        return MappingProxyType(dict(arguments))
+    return tuple(arguments) if isinstance(arguments, list) else arguments
 
 
 def _check_label(field_name: str, value: object) -> None:

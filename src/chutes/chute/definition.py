@@ -16,11 +16,24 @@ from chutes.errors import DefinitionError, DuplicateName, DuplicatePath
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from chutes.chute.engine import EngineSpec
     from chutes.chute.job import Job
     from chutes.chute.websocket import Socket
     from chutes.jobs.service import JobService
 
-__all__ = ["Definition", "Running", "caller_globals", "check_called"]
+__all__ = [
+    "MODEL_CALLS",
+    "Definition",
+    "Running",
+    "caller_globals",
+    "check_called",
+    "define",
+]
+
+MODEL_CALLS = frozenset(
+    {"chat", "chat_stream", "completion", "completion_stream", "embed", "generate", "generate_stream", "models"}
+)  # fmt: skip
+"""What `self` has on a chute that serves a model: calls of that model."""
 
 
 class Running(Protocol):
@@ -40,6 +53,10 @@ class Running(Protocol):
     def add_socket(self, socket: "Socket") -> None:
         """Serve one more websocket."""
 
+    @property
+    def model(self) -> Any:
+        """The calls of the model that the chute serves, under the names in `MODEL_CALLS`."""
+
     def slot(self) -> AbstractAsyncContextManager[None]:
         """A slot for work outside cords."""
 
@@ -55,6 +72,7 @@ class Definition:
         config: the constructor values.
         modules: the globals of the modules in which the chute and its functions are written.
         functions: every decorated function by name.
+        engine: the engine that serves the chute's model; None for a chute without one.
         running: the chute as it is served, once it is.
     """
 
@@ -66,6 +84,7 @@ class Definition:
     startup_hooks: list[Hook] = field(default_factory=list)
     shutdown_hooks: list[Hook] = field(default_factory=list)
     functions: dict[str, Callable[..., Any]] = field(default_factory=dict)
+    engine: "EngineSpec | None" = None
     running: Running | None = None
 
     def ordered_startup(self) -> tuple[Hook, ...]:
@@ -83,6 +102,13 @@ class Definition:
             DuplicatePath: another cord has this verb and path, and the two are no pair of which one streams.
         """
         twins = [other for other in self.cords if other.key == cord.key]
+        if self.engine is not None and self.running is None:
+            from chutes.chute.hosted import is_engine_cord
+
+            # Who writes a cord on one of the engine's paths wants it in the place of that.
+            replaced = [other for other in twins if is_engine_cord(other)]
+            self.cords = [other for other in self.cords if other not in replaced]
+            twins = [other for other in twins if other not in replaced]
         if len(twins) > 1 or any(other.stream == cord.stream for other in twins):
             raise DuplicatePath(
                 f"The cord {twins[0].name!r} answers {cord.method} {twins[0].path} already. Choose another path for "
@@ -140,7 +166,23 @@ class Definition:
         for namespace in self.modules:
             yield from (name for name, value in namespace.items() if _takes_self(value))
 
+    @staticmethod
+    async def fail_lifespan(error: Exception, scope: Any, receive: Any, send: Any) -> None:
+        """Tell a server that begins a lifespan why there is none.
+
+        Servers take a lifespan that only raises for one that is not supported, and go on without.
+        """
+        if scope["type"] == "lifespan":
+            await receive()
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+
     def _remember(self, function: Callable[..., Any], name: str) -> None:
+        if self.engine is not None and name in MODEL_CALLS:
+            warnings.warn(
+                f"self.{name} stays the call of the chute's own model. To call this function, write {name}(self, …), or "
+                "give it another name.",
+                stacklevel=4,
+            )
         known = self.functions.get(name)
         if known is not None and known is not function:
             # The user's line is three frames up: the decorator, and what it adds to the definition, are ours.
@@ -149,6 +191,29 @@ class Definition:
         namespace = getattr(inspect.unwrap(function), "__globals__", None)
         if namespace is not None and not any(namespace is seen for seen in self.modules):
             self.modules.append(namespace)
+
+
+def define(config: ChuteConfig) -> Definition:
+    """The definition of a chute of which no more is known than its constructor's values.
+
+    Raises:
+        DefinitionError: what they say of an engine cannot be.
+    """
+    definition = Definition(config=config, modules=[caller_globals()])
+    if (
+        config.model_name is None
+        and config.engine == "auto"
+        and not config.engine_args
+        and not config.engine_python
+    ):
+        return definition
+    # On demand: most chutes serve no model of this kind.
+    from chutes.chute.hosted import engine_cords, engine_spec
+
+    definition.engine = engine_spec(config)
+    if definition.engine is not None:
+        definition.cords.extend(engine_cords(definition.engine))
+    return definition
 
 
 def check_called(decorator: str, first: object, example: str) -> None:

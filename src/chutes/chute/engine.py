@@ -44,14 +44,14 @@ class EngineSpec:
     gpus: int = 1
 
     def __post_init__(self) -> None:
-        if not isinstance(self.model_name, str) or not self.model_name.strip():
+        if not self.model_name.strip():
             raise DefinitionError(
                 f"Invalid model_name {self.model_name!r}. Write a folder, a .gguf file, or a name on the hub such as "
                 "'Qwen/Qwen3-0.6B'."
             )
         if self.engine not in ("auto", *ENGINES):
             raise DefinitionError(
-                f"Unknown engine {self.engine!r}.{did_you_mean(str(self.engine), ENGINES)} "
+                f"Unknown engine {self.engine!r}.{did_you_mean(self.engine, ENGINES)} "
                 f"Write 'auto', or one of {', '.join(ENGINES)}."
             )
         if not self.served_name:

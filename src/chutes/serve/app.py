@@ -30,6 +30,7 @@ from chutes.serve.auth import KeyRing
 from chutes.serve.batching import Batcher
 from chutes.serve.calls import CLIENT_CLOSED_REQUEST
 from chutes.serve.cords import add_cord_route
+from chutes.serve.engine import ServedEngine, served_engine
 from chutes.serve.entry import Entry
 from chutes.serve.exchange import exchange_of
 from chutes.serve.fast import is_tested_version
@@ -43,13 +44,13 @@ from chutes.serve.rejoining import Rejoin
 from chutes.serve.sockets import add_socket_route
 from chutes.serve.telemetry import tracing_of
 from chutes.serve.threads import Threads
-from chutes.serve.upstream import Upstream
 from chutes.serve.warmup import warm_up
 from chutes.serve.watchdog import Watchdog
 from chutes.settings import Settings
 
 if TYPE_CHECKING:
     from chutes.jobs.service import JobService
+    from chutes.serve.model_calls import ModelCalls
     from chutes.serve.passthrough_connections import Connections
 
 __all__ = ["ChuteApp", "ServedChute", "create_app", "serve_chute"]
@@ -107,7 +108,7 @@ class ServedChute:
         if self.app.exception_handlers[RequestValidationError] is request_validation_exception_handler:
             self.app.exception_handlers[RequestValidationError] = _invalid_input
         self.keys = KeyRing.parse(settings.api_keys)
-        self.engine: Upstream | None = None
+        self.engine: ServedEngine | None = served_engine(chute)
         self.admission = Admission(config.concurrency, config.max_queue)
         self.threads = Threads(config.concurrency, name=f"chute-{config.name}")
         # Hooks and health checks take no thread from the cords.
@@ -117,6 +118,8 @@ class ServedChute:
         self.batchers: list[Batcher] = []
         self.background = ServedJobs(chute, settings)
         self.meters.extra.append(self.background.meters)
+        if self.engine is not None:
+            self.meters.extra.append(self.engine)
         # The pages of the debug mode show every frame: they tell the two ways apart.
         self.takes_short_way = settings.fast_path and not self.app.debug and is_tested_version()
         self.takes_requests = True
@@ -132,9 +135,10 @@ class ServedChute:
             setting=self._set_up,
             warm_up=lambda: warm_up(self),
             threads=own_threads,
+            engine=self.engine,
         )
         self.watchdog = Watchdog(self.lifecycle, self.meters.loop)
-        self.health = Health(chute, self.lifecycle, own_threads, self.watchdog)
+        self.health = Health(chute, self.lifecycle, own_threads, self.watchdog, self.engine)
         self.entry = Entry(self, self.keys)
         # FastAPI has made one route by now, beside those that the user passed in.
         given = config.fastapi_options.get("routes") or ()
@@ -176,6 +180,14 @@ class ServedChute:
         from chutes.serve.passthrough_connections import Connections
 
         return Connections()
+
+    @cached_property
+    def model(self) -> "ModelCalls":
+        """Calls of the model that the chute serves; only for a chute with an engine."""
+        from chutes.serve.model_calls import ModelCalls
+
+        assert self.engine is not None  # noqa: S101 - no other chute asks
+        return ModelCalls(self.engine, self.connections)
 
     @property
     def jobs(self) -> "JobService":

@@ -14,6 +14,7 @@ from chutes.serve.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from chutes.chute.chute import Chute
+    from chutes.serve.engine import ServedEngine
 
 __all__ = ["Health"]
 
@@ -24,8 +25,16 @@ _LIMIT_SECONDS = 10.0
 class Health:
     """Runs the chute's health check, one at a time, and keeps its answer for a second."""
 
-    def __init__(self, chute: "Chute", lifecycle: Lifecycle, threads: Threads, watchdog: Watchdog) -> None:
+    def __init__(
+        self,
+        chute: "Chute",
+        lifecycle: Lifecycle,
+        threads: Threads,
+        watchdog: Watchdog,
+        engine: "ServedEngine | None" = None,
+    ) -> None:
         self._chute = chute
+        self._engine = engine
         self._watchdog = watchdog
         self._lifecycle = lifecycle
         self._threads = threads
@@ -46,18 +55,21 @@ class Health:
         }
 
     def ready(self) -> tuple[int, dict[str, str]]:
-        """Status and body of `/readyz`: the lifecycle alone; any thread may ask."""
+        """Status and body of `/readyz`: the lifecycle, and the engine if there is one; any thread may ask."""
         state = self._lifecycle.state
         if state is State.NEW and not self._lifecycle.has_hooks:
             state = State.READY
+        if state is State.READY and self._engine is not None and not self._engine.is_ready:
+            return 503, {"status": "engine not ready"}
         return (200 if state is State.READY else 503), {"status": state.value}
 
     async def report(self) -> tuple[int, dict[str, Any]]:
         """Status and body of `/health`: what the check says, and what became of the background tasks."""
         status, lifecycle = self.ready()
+        engine = {"engine": self._engine.report()} if self._engine is not None else {}
         if lifecycle["status"] != State.READY.value:
-            return status, dict(lifecycle)
-        body = dict(await self._checked())
+            return status, {**lifecycle, **engine}
+        body = {**await self._checked(), **engine}
         if self._lifecycle.crashed:
             body |= {"status": "unhealthy", "crashed_tasks": sorted(self._lifecycle.crashed)}
         return (200 if body.get("status") == "healthy" else 503), body

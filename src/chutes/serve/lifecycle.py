@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 from starlette.types import Receive, Scope, Send
 
 from chutes.chute.hooks import Hook
-from chutes.errors import StartupError
+from chutes.errors import EngineError, ModelError, StartupError
 from chutes.serve.threads import Threads
 from chutes.tracebacks import format_user_traceback
 
 if TYPE_CHECKING:
     from chutes.chute.chute import Chute
+    from chutes.serve.engine import ServedEngine
 
 __all__ = ["Lifecycle", "State"]
 
@@ -46,6 +47,7 @@ class Lifecycle:
         setting: called before the hooks; what it returns undoes what they changed, after the last of them.
         warm_up: called when all of that has started, before requests are answered.
         threads: where synchronous hooks run.
+        engine: started before the hooks, stopped after the last of them; None where there is none.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Lifecycle:
         setting: Callable[[], Callable[[], None]],
         warm_up: Callable[[], Awaitable[None]],
         threads: Threads,
+        engine: "ServedEngine | None" = None,
     ) -> None:
         self.state = State.NEW
         self.starts = 0
@@ -73,6 +76,8 @@ class Lifecycle:
         self._undo: Callable[[], None] = _nothing
         self._threads = threads
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._engine = engine
+        self._around = contextlib.AsyncExitStack()
         self._open = contextlib.AsyncExitStack()
         self._logger = logging.getLogger("chutes.serve")
 
@@ -84,13 +89,13 @@ class Lifecycle:
     @property
     def has_hooks(self) -> bool:
         """Whether anything has to run before the first request."""
-        return bool(list(self._startup()))
+        return self._engine is not None or bool(list(self._startup()))
 
     async def start(self) -> None:
         """Run the startup hooks, enter the application's lifespan, make the warm-up calls.
 
         Raises:
-            StartupError: one of them failed; the user's exception is the cause. What had started is stopped again.
+            StartupError: one of them failed, or the engine; the exception is the cause. What had started is stopped again.
         """
         self.state = State.STARTING
         self.starts += 1
@@ -99,6 +104,8 @@ class Lifecycle:
         self._undo = self._setting()
         hook: Hook | None = None
         try:
+            if self._engine is not None:
+                await self._around.enter_async_context(self._engine.running())
             with self._watching_tasks():
                 for hook in self._startup():
                     await self._run(hook)
@@ -108,9 +115,10 @@ class Lifecycle:
             self.state = State.FAILED
             await self._cancel_tasks()
             self._threads.shutdown()
+            await self._around.aclose()
             self._undo()
             # A hook that calls sys.exit has failed too: ended with its 0, the process would not be started again.
-            if not isinstance(error, Exception | SystemExit):
+            if isinstance(error, StartupError) or not isinstance(error, Exception | SystemExit):
                 raise
             where = f"The startup hook {hook.name!r}" if hook else "The application's lifespan"
             raise StartupError(f"{where} failed: {type(error).__name__}: {error}") from error
@@ -161,6 +169,7 @@ class Lifecycle:
                 self._logger.exception("The shutdown hook %r failed.", hook.name)
         await self._cancel_tasks()
         self._threads.shutdown()
+        await self._around.aclose()
         self._undo()
 
     async def lifespan(self, _scope: Scope, receive: Receive, send: Send) -> None:
@@ -170,7 +179,8 @@ class Lifecycle:
             await self.start()
         except StartupError as error:
             # Servers log the message alone.
-            text = f"{error}\n{format_user_traceback(error.__cause__)}" if error.__cause__ else str(error)
+            told = error.__cause__ is None or isinstance(error.__cause__, EngineError | ModelError)
+            text = str(error) if told else f"{error}\n{format_user_traceback(error.__cause__ or error)}"
             await send({"type": "lifespan.startup.failed", "message": text})
             raise
         await send({"type": "lifespan.startup.complete"})
