@@ -53,7 +53,8 @@ def failures() -> tuple[type[Exception], ...]:
 def was_refused(error: Exception) -> bool:
     """Whether the server, or the driver, refused the statement: nothing was stored, and the connection still works."""
     asyncpg = driver()
-    return isinstance(error, asyncpg.PostgresError) and not isinstance(error, asyncpg.PostgresConnectionError)
+    broken = (asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError, asyncpg.CrashShutdownError)
+    return isinstance(error, asyncpg.PostgresError) and not isinstance(error, broken)
 
 
 def explain(where: str, error: Exception) -> StoreError:

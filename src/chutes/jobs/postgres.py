@@ -17,6 +17,7 @@ from chutes.errors import StoreError
 from chutes.jobs import statements as sql
 from chutes.jobs.database import Row, Step
 from chutes.jobs.driver import driver, explain, failures, split_cache_size, was_refused, without_secrets
+from chutes.jobs.unsettled import UnsettledError
 from chutes.jobs.work import Work, answer
 
 __all__ = ["Postgres"]
@@ -281,11 +282,16 @@ class Postgres:
     async def _connection(self, *, in_transaction: bool) -> AsyncIterator[Any]:
         async with self._pool.acquire(timeout=_CONNECT_SECONDS) as connection:
             # A PgBouncer keeps to one server during a transaction only, and without a cache each statement takes two trips.
-            if in_transaction or not self._cache:
-                async with connection.transaction():
+            try:
+                if in_transaction or not self._cache:
+                    async with connection.transaction():
+                        yield connection
+                else:
                     yield connection
-            else:
-                yield connection
+            except failures() as error:
+                if was_refused(error):
+                    raise
+                raise UnsettledError(str(self._explain(error))) from error
 
     def _finish(self, works: list[Work]) -> None:
         answer(works, self._explain)
@@ -297,7 +303,7 @@ class Postgres:
         """Tell the others once for all that was committed meanwhile."""
         await asyncio.sleep(_NOTIFY_SECONDS)
         self._notify_due = False
-        with contextlib.suppress(*failures()):
+        with contextlib.suppress(*failures(), StoreError):
             async with self._connection(in_transaction=False) as connection:
                 await connection.execute("SELECT pg_notify($1, $2)", self._schema, self._worker)
 

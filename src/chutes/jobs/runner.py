@@ -77,6 +77,7 @@ class Runner:
         self._abandoned: set[asyncio.Future[Any]] = set()
         self._wake = asyncio.Event()
         self._stopping = False
+        self._had_trouble = False
         self._loop_task: asyncio.Task[None] | None = None
         self._pool: ThreadPoolExecutor | None = None
         self._keeper = FilesKeeper(service.store.files, self.options.max_files_size)
@@ -132,6 +133,7 @@ class Runner:
                     await self._obey()
                 wait = await self._take()
             except StoreError as error:
+                self._had_trouble = True
                 self._logger.error("%s Jobs wait until it is back.", error)  # noqa: TRY400 - the text says it all
                 wait = _TROUBLE_SECONDS
             try:
@@ -157,7 +159,7 @@ class Runner:
 
     async def _obey(self) -> None:
         """Stop what somebody wants stopped, and what another worker has taken over."""
-        if not self._executions:
+        if not self._executions and not self._had_trouble:
             return
         mine = await self._service.store.mine()
         for execution in list(self._executions.values()):
@@ -166,6 +168,17 @@ class Runner:
                 execution.end("lost")
             elif cancel:
                 execution.end("cancelled")
+        if self._had_trouble:
+            await self._hand_back(mine)
+
+    async def _hand_back(self, mine: Mapping[tuple[str, int], bool]) -> None:
+        """Queue again what a claim took whose answer never came: our own lease would keep it from everybody for ever."""
+        for run_id, attempt in mine:
+            run = None if run_id in self._executions else await self._service.store.get(run_id)
+            if run is not None and run.status is Status.RUNNING and run.attempt == attempt:
+                ending = Ending(status=Status.QUEUED, error="handed back", refund=True)
+                await self._service.store.finish(run, ending)
+        self._had_trouble = False
 
     async def _take(self) -> float:
         """Begin what may begin; returns the seconds after which to look again."""
@@ -196,7 +209,12 @@ class Runner:
 
     async def _note(self, run: Run, share: float, text: str | None) -> bool:
         """Store how far an attempt is; says whether it should end."""
-        unwanted = await self._service.store.progress(run, share, text)
+        try:
+            unwanted = await self._service.store.progress(run, share, text)
+        except StoreError as error:
+            # The work itself goes on, and its end will be stored.
+            self._logger.warning("The progress of run %s was not stored: %s", run.id, error)
+            return False
         self._service.changed()
         return unwanted
 
@@ -268,11 +286,16 @@ class Runner:
 
     async def _store(self, run: Run, ending: Ending) -> None:
         """Write what became of an attempt; while the database is away, again and again."""
+        unsettled = False
         while True:
             try:
                 stored = await self._service.store.finish(run, ending)
+                if stored is None and unsettled:
+                    # Perhaps it was stored, and the answer did not come.
+                    stored = await self._stored_before(run, ending)
                 break
             except StoreError as error:
+                unsettled = True
                 if self._stopping:
                     text = "The end of run %s of job %r was not stored: %s"
                     self._logger.error(text, run.id, run.job, error)  # noqa: TRY400 - the text says it all
@@ -289,6 +312,13 @@ class Runner:
                 "Attempt %s of run %s of job %r failed, and is tried again: %s",
                 run.attempt, run.id, run.job, (stored.error or "").strip().rpartition("\n")[2],
             )  # fmt: skip
+
+    async def _stored_before(self, run: Run, ending: Ending) -> Run | None:
+        """The run, if its end is this very one."""
+        found = await self._service.store.get(run.id)
+        if found is None or (found.status, found.result) != (ending.status, ending.result):
+            return None
+        return found if found.attempt == run.attempt - ending.refund else None
 
     async def _keep_files(self, execution: Execution, ending: Ending | None) -> Ending | None:
         """The ending with the files of an attempt that is the last; None when the run is another worker's by now."""

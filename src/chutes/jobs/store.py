@@ -9,6 +9,7 @@ from chutes.jobs import statements as sql
 from chutes.jobs.database import Database, Step
 from chutes.jobs.files_store import FilesStore
 from chutes.jobs.run import Run, Status, new_id
+from chutes.jobs.unsettled import accept
 
 __all__ = ["Ending", "Event", "NewRun", "Store"]
 
@@ -119,7 +120,7 @@ class Store:
         steps = [Step(sql.INSERT, values)]
         if new.key is not None:
             steps.append(Step(sql.GET_BY_KEY, {"job": new.job, "key": new.key}))
-        inserted, *known = await self.database.run(*steps)
+        inserted, *known = await accept(self.database, str(values["id"]), *steps)
         if inserted:
             return Run.of(inserted[0]), True
         if not known[0]:
