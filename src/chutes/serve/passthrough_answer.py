@@ -77,23 +77,25 @@ class Forwarded(Response):
     async def deliver(self, scope: Scope, send: Send) -> None:
         """Send it; a client that leaves cancels this from outside."""
         exchange = exchange_of(scope)
-        limit = asyncio.timeout_at(self.deadline)
+        limit = asyncio.timeout_at(self.deadline) if self.deadline is not None else None
         try:
-            async with limit:
+            async with contextlib.nullcontext() if limit is None else limit:
                 await self._send(exchange, send)
         except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:
             cut = HTTPException(HTTPStatus.BAD_GATEWAY, "The upstream ended before its answer was complete.")
             await self._break_off(error, cut, scope, send)
         except TimeoutError as error:
-            if not limit.expired():
+            if limit is None or not limit.expired():
                 raise
             await self._break_off(error, self._overdue(exchange), scope, send)
         finally:
+            if exchange.wire is not None:
+                exchange.wire.flush()
             await self._upstream.aclose()
 
     async def _send(self, exchange: Exchange, send: Send) -> None:
         meter = exchange.meter if self._left is None else None
-        put = exchange.send if exchange.direct else send
+        put, wire = (exchange.send, exchange.wire) if exchange.direct else (send, None)
         exchange.answering = self._begun = True
         await send(
             {"type": "http.response.start", "status": self.status_code, "headers": list(self.raw_headers)}
@@ -109,9 +111,11 @@ class Forwarded(Response):
                 if not self._last:
                     meter.first_chunk(time.perf_counter() - exchange.since)
                 meter.chunks += 1
-            self._last, self._blocked = chunk, True
-            await put({"type": "http.response.body", "body": chunk, "more_body": True})
-            self._blocked = False
+            self._last = chunk
+            if wire is None or not wire.part(chunk):
+                self._blocked = True
+                await put({"type": "http.response.body", "body": chunk, "more_body": True})
+                self._blocked = False
         if not self._ended:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 

@@ -7,7 +7,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import Message, Receive
 
-from chutes.serve.disconnects import ClientGone, Disconnects
+from chutes.serve.disconnects import ClientGone, Disconnects, Gone
 
 __all__ = ["Upload"]
 
@@ -19,6 +19,7 @@ class Upload(Disconnects):
 
     Args:
         receive: the server's own.
+        server: tells by itself that the client has left; None where nothing does.
 
     Attributes:
         whole: all of the body, once that is known.
@@ -26,8 +27,8 @@ class Upload(Disconnects):
 
     __slots__ = ("_failure", "_held", "_room", "whole")
 
-    def __init__(self, receive: Receive) -> None:
-        super().__init__(receive)
+    def __init__(self, receive: Receive, server: Gone | None = None) -> None:
+        super().__init__(receive, server)
         self.whole: bytes | None = None
         self._held = 0
         self._room: asyncio.Event | None = None

@@ -7,6 +7,7 @@ import httpcore2
 from starlette.exceptions import HTTPException
 
 from chutes.serve.passthrough_headers import Headers
+from chutes.serve.passthrough_network import Network
 
 __all__ = ["Connections", "Refused", "Unanswered"]
 
@@ -79,7 +80,10 @@ class Connections:
             # An application that is served without its lifespan may go from one loop to another.
             self._pool, self._loop = (
                 httpcore2.AsyncConnectionPool(
-                    max_connections=None, max_keepalive_connections=_MOST_IDLE, keepalive_expiry=_IDLE_SECONDS
+                    max_connections=None,
+                    max_keepalive_connections=_MOST_IDLE,
+                    keepalive_expiry=_IDLE_SECONDS,
+                    network_backend=Network(),
                 ),
                 loop,
             )

@@ -44,7 +44,7 @@ class ShortPassthrough:
         exchange, meter = exchange_of(scope), self._call.meter
         exchange.meter = meter
         meter.in_flight += 1
-        upload = exchange.disconnects = Upload(receive)
+        upload = exchange.disconnects = Upload(receive, exchange.wire if exchange.direct else None)
         error: Exception | None = None
         try:
             try:
