@@ -29,6 +29,14 @@ async def report(self, title: str, pages: int = 1) -> dict:
     await self.jobs.current.progress(0.5, "half of it")
     self.logger.warning("About %s.", title)
     return {"title": title, "pages": pages}
+
+
+@chute.job()
+async def render(self, output_dir: str):
+    from pathlib import Path
+    Path(output_dir, "frames").mkdir()
+    Path(output_dir, "frames", "1.txt").write_text("one")
+    Path(output_dir, "film.mp4").write_bytes(b"film")
 """
 
 
@@ -237,3 +245,47 @@ def test_a_run_in_a_database_is_watched_while_a_worker_runs_it(local, shell):
 
     assert (code, json.loads(out)) == (0, {"title": "Bees", "pages": 1})
     assert "warning: About Bees." in err.splitlines()
+
+
+def test_the_files_of_a_run_are_listed_and_downloaded(jobs, tmp_path):
+    run_id = submit(jobs, "render")
+    assert jobs("watch", run_id)[0] == 0
+
+    rows = [line.split()[:3] for line in jobs("files", run_id)[1].splitlines()]
+    assert rows == [
+        ["File", "bytes", "type"],
+        ["film.mp4", "4", "video/mp4"],
+        ["frames/1.txt", "3", "text/plain"],
+    ]
+    assert [file["path"] for file in json.loads(jobs("files", run_id, "--json")[1])] == [
+        "film.mp4",
+        "frames/1.txt",
+    ]
+    assert "2, 7 bytes" in jobs("show", run_id)[1]
+
+    code, out, _ = jobs("download", run_id, "--to", str(tmp_path / "to"))
+    assert code == 0
+    assert out.split() == [str(tmp_path / "to" / "film.mp4"), str(tmp_path / "to" / "frames" / "1.txt")]
+    assert (tmp_path / "to" / "frames" / "1.txt").read_text() == "one"
+
+    assert jobs("download", run_id, "film.mp4", "--to", str(tmp_path / "one"))[0] == 0
+    assert [path.name for path in (tmp_path / "one").iterdir()] == ["film.mp4"]
+    code, _, err = jobs("download", run_id, "film.mp3", "--to", str(tmp_path))
+    assert (code, "Did you mean 'film.mp4'?" in err) == (1, True)
+
+
+def test_the_files_of_a_run_in_a_database_need_no_server(local, shell):
+    run_id = submit(local, "render")
+    assert local("files", run_id)[2] == "The run has left no files.\n"
+    (shell.folder / "a_library_that_nobody_has.py").touch()
+    with shell.popen("worker", "app.py") as worker:
+        local("watch", run_id)
+        worker.send_signal(signal.SIGTERM)
+        worker.communicate(timeout=60)
+
+    code, out, err = local("download", run_id)
+
+    assert (code, out.split()) == (0, ["film.mp4", "frames/1.txt"]), err
+    assert (shell.folder / "film.mp4").read_bytes() == b"film"
+    code, _, err = local("download", run_id, "other")
+    assert (code, "has no file 'other'" in err) == (1, True)

@@ -9,7 +9,7 @@ import typer
 
 from chutes.cli.call_items import UsageError, arguments_of, body_of
 from chutes.cli.jobs_source import JobsSource, RunSource, jobs_source
-from chutes.cli.jobs_text import follow_run, print_jobs, print_run, print_value
+from chutes.cli.jobs_text import follow_run, print_files, print_jobs, print_run, print_value
 from chutes.cli.remote import DEFAULT_URL, Key
 from chutes.cli.reporting import refuse, report
 from chutes.client import JobEvent
@@ -158,6 +158,46 @@ def watch_run(
     """
     with _source(url, key, app) as source:
         raise typer.Exit(_watch(source.run(run_id), json_output=json_output))
+
+
+@jobs.command("files")
+def files(
+    run_id: _RunId, *, url: _Url = None, key: Key = None, app: _App = None, json_output: _Json = False
+) -> None:
+    """List the files that a run has left."""
+    with _source(url, key, app) as source:
+        found = source.run(run_id).info()["files"]
+        if json_output:
+            print_value(found)
+        else:
+            print_files(found)
+
+
+@jobs.command("download")
+def download(
+    run_id: _RunId,
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[PATH]...", help="These files, as `chutes jobs files` lists them.", show_default="all"
+        ),
+    ] = None,
+    *,
+    to: Annotated[Path, typer.Option(metavar="DIR", help="The folder for them; made when missing.")] = Path(),
+    url: _Url = None,
+    key: Key = None,
+    app: _App = None,
+) -> None:
+    """Fetch the files that a run has left, and print where each is now.
+
+    A file that is there already is replaced.
+    """
+    with _source(url, key, app) as source:
+        run = source.run(run_id)
+        wanted = paths or [file["path"] for file in run.info()["files"]]
+        to.mkdir(parents=True, exist_ok=True)
+        for path in wanted:
+            typer.echo(run.download(path, to))
 
 
 @jobs.command("purge")

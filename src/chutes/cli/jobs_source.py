@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import Coroutine, Iterator, Mapping
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from chutes.cli.call_items import UsageError
@@ -40,6 +41,9 @@ class RunSource(Protocol):
 
     def events(self) -> Iterator[JobEvent]:
         """What happens to it, to its end."""
+
+    def download(self, path: str, to: str | Path = ".") -> Path:
+        """Fetch a file that it has left, into a folder."""
 
 
 class JobsSource(Protocol):
@@ -162,6 +166,18 @@ class LocalRun:
             raise UsageError(
                 f"Run {self.id} is {status}; only a failed or cancelled run can be queued again."
             )
+
+    def download(self, path: str, to: str | Path = ".") -> Path:
+        """See `RunSource`.
+
+        Raises:
+            UsageError: its path leads out of the folder.
+        """
+        file = self._jobs.wait_for(self._run.file(path))
+        try:
+            return self._jobs.wait_for(file.save(to))
+        except ValueError as exc:
+            raise UsageError(str(exc)) from exc
 
     def events(self) -> Iterator[JobEvent]:
         """See `RunSource`."""

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from chutes.client import JobEvent
 
-__all__ = ["follow_run", "print_jobs", "print_run", "print_value"]
+__all__ = ["follow_run", "print_files", "print_jobs", "print_run", "print_value"]
 
 # Wide enough that no row of a table is ever folded: each is one line for grep.
 _PIPE_WIDTH = 100_000
@@ -52,10 +52,22 @@ def print_run(run: Mapping[str, Any]) -> None:
     facts.add_row(Text("arguments", style="dim"), Text(_compact(run["arguments"])))
     if run["status"] == "succeeded":
         facts.add_row(Text("result", style="dim"), Text(_compact(run["result"])))
+    if files := run.get("files"):
+        total = sum(file["size"] for file in files)
+        facts.add_row(Text("files", style="dim"), Text(f"{len(files)}, {total} bytes"))
     _print([facts])
     for one in run["failed_attempts"]:
         typer.echo(f"\nattempt {one['attempt']}, {one['started_at']} to {one['finished_at']}:")
         typer.echo(one["error"].rstrip("\n"))
+
+
+def print_files(files: Sequence[Mapping[str, Any]]) -> None:
+    """Print the files of a run."""
+    rows = [[file["path"], str(file["size"]), file["content_type"], file["sha256"]] for file in files]
+    if rows:
+        _print([_table(("File", "bytes", "type", "SHA-256"), rows)])
+    else:
+        typer.echo("The run has left no files.", err=True)
 
 
 def print_value(value: Any) -> None:

@@ -1,7 +1,9 @@
 """The jobs of a running chute, through `AsyncClient`."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import httpx2
@@ -10,11 +12,14 @@ from chutes.client.call import Call
 from chutes.client.decode import stream_errors
 from chutes.client.exchange import Exchange, Steps
 from chutes.client.job_calls import BrokenOff, JobCalls, JobEvent, JobEvents, Place, is_end
+from chutes.client.job_files import Download
 from chutes.errors import CallFailed, ConnectionFailed
 
 __all__ = ["AsyncJobs", "AsyncRemoteRun"]
 
 T = TypeVar("T")
+# What is written to a file in one go.
+_PIECE = 256 * 1024
 
 
 class AsyncJobs:
@@ -125,6 +130,25 @@ class AsyncRemoteRun:
                 breaks += 1
             await self._link.run(self._calls.pause(breaks))
 
+    async def files(self) -> list[dict[str, Any]]:
+        """See `RemoteRun.files`."""
+        return await self._link.run(self._calls.files(self._place))
+
+    async def download(self, path: str, to: str | Path = ".") -> Path:
+        """See `RemoteRun.download`."""
+        file = await self._link.run(self._calls.file(self._place, path))
+        download = await asyncio.to_thread(Download, self._place, file, to)
+        try:
+            while not download.is_whole:
+                try:
+                    await self._link.fetch(download)
+                except BrokenOff as error:
+                    download.note_break(error)
+                    await self._link.run(self._calls.pause(download.breaks))
+            return await asyncio.to_thread(download.finish)
+        finally:
+            download.close()
+
     def __repr__(self) -> str:
         return f"<AsyncRemoteRun {self.id} of {self.job}>"
 
@@ -163,6 +187,19 @@ class AsyncLink:
                         async for chunk in chunks:
                             for event in events.feed(chunk):
                                 yield event
+            except (CallFailed, ConnectionFailed) as error:
+                raise BrokenOff from error
+
+    async def fetch(self, download: Download) -> None:
+        """See `Link.fetch`."""
+        async with self._send(download.call()) as response:
+            self._exchange.check(response)
+            download.begin(response)
+            try:
+                with stream_errors(response):
+                    async with aclosing(response.aiter_bytes(_PIECE)) as chunks:
+                        async for chunk in chunks:
+                            await asyncio.to_thread(download.write, chunk)
             except (CallFailed, ConnectionFailed) as error:
                 raise BrokenOff from error
 

@@ -11,6 +11,7 @@ from chutes.client.clock import Clock
 from chutes.client.decode import Lines
 from chutes.client.exchange import Exchange, Pause, Steps
 from chutes.errors import CallRejected, JobCancelled, JobFailed
+from chutes.suggestions import did_you_mean
 
 __all__ = ["BrokenOff", "JobCalls", "JobEvent", "JobEvents", "Place", "is_end"]
 
@@ -110,6 +111,24 @@ class JobCalls:
     def info(self, place: Place) -> Steps[dict[str, Any]]:
         """The run as it is now."""
         found: dict[str, Any] = yield from self._exchange.value(place.call("GET"))
+        return found
+
+    def files(self, place: Place) -> Steps[list[dict[str, Any]]]:
+        """What the run has left."""
+        answer = yield from self._exchange.value(place.call("GET", "/files"))
+        return list(answer["files"])
+
+    def file(self, place: Place, path: str) -> Steps[dict[str, Any]]:
+        """One of them."""
+        files = yield from self.files(place)
+        found = next((file for file in files if file["path"] == path), None)
+        if found is None:
+            paths = [str(file["path"]) for file in files]
+            known = did_you_mean(path, paths) or (
+                f" It has {', '.join(paths[:5])}." if paths else " It has none."
+            )
+            text = f"Run {place.id!r} of job {place.job!r} has left no file {path!r}.{known}"
+            raise CallRejected(text, status=_NOT_FOUND, detail=text)
         return found
 
     def cancel(self, place: Place) -> Steps[bool]:

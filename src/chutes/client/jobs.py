@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import AbstractContextManager, closing
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import httpx2
@@ -10,6 +11,7 @@ from chutes.client.call import Call
 from chutes.client.decode import stream_errors
 from chutes.client.exchange import Exchange, Steps
 from chutes.client.job_calls import BrokenOff, JobCalls, JobEvent, JobEvents, Place, is_end
+from chutes.client.job_files import Download
 from chutes.errors import CallFailed, ConnectionFailed
 
 __all__ = ["Jobs", "RemoteRun"]
@@ -162,6 +164,31 @@ class RemoteRun:
                 breaks += 1
             self._link.run(self._calls.pause(breaks))
 
+    def files(self) -> list[dict[str, Any]]:
+        """What the run has left, once it has ended: path, size, content type and SHA-256 of each file."""
+        return self._link.run(self._calls.files(self._place))
+
+    def download(self, path: str, to: str | Path = ".") -> Path:
+        """Fetch one of the files to the file `to`, or to the same path below the folder `to`; returns where it is.
+
+        What is there already is replaced, once the whole file has come. An answer that breaks off is asked for again
+        from there on.
+
+        Raises:
+            CallRejected: the run has left no such file (404), or its path leads out of the folder.
+            CallError: it could not be fetched.
+            OSError: it could not be written.
+        """
+        file = self._link.run(self._calls.file(self._place, path))
+        with closing(Download(self._place, file, to)) as download:
+            while not download.is_whole:
+                try:
+                    self._link.fetch(download)
+                except BrokenOff as error:
+                    download.note_break(error)
+                    self._link.run(self._calls.pause(download.breaks))
+            return download.finish()
+
     def __repr__(self) -> str:
         return f"<RemoteRun {self.id} of {self.job}>"
 
@@ -198,6 +225,23 @@ class Link:
                 with stream_errors(response):
                     for chunk in response.iter_bytes():
                         yield from events.feed(chunk)
+            except (CallFailed, ConnectionFailed) as error:
+                raise BrokenOff from error
+
+    def fetch(self, download: Download) -> None:
+        """What is missing of a file, or a part of that.
+
+        Raises:
+            CallError: there was no good answer.
+            OSError: it could not be written.
+        """
+        with self._send(download.call()) as response:
+            self._exchange.check(response)
+            download.begin(response)
+            try:
+                with stream_errors(response):
+                    for chunk in response.iter_bytes():
+                        download.write(chunk)
             except (CallFailed, ConnectionFailed) as error:
                 raise BrokenOff from error
 
