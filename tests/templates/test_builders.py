@@ -95,15 +95,15 @@ def test_a_chute_without_a_name_gets_that_of_its_model(model_name, name):
     assert build_vllm_chute("acme", model_name).config.name == name
 
 
-def test_a_file_is_served_under_its_own_name_and_known_under_its_path():
+def test_a_file_is_served_under_its_own_name():
     spec = spec_of(build_vllm_chute("acme", "./models/gpt2"))
-    assert (spec.served_name, spec.aliases) == ("gpt2", ("./models/gpt2",))
+    assert (spec.served_name, spec.aliases) == ("gpt2", ())
 
 
 def test_the_engines_arguments_may_name_the_model():
     chute = build_vllm_chute("acme", "gpt2", engine_args="--served-model-name small tiny --dtype float32")
     spec = spec_of(chute)
-    assert (spec.served_name, spec.aliases) == ("small", ("tiny", "gpt2"))
+    assert (spec.served_name, spec.aliases) == ("small", ("tiny",))
     assert spec.arguments == ("--dtype", "float32")
 
 

@@ -13,7 +13,7 @@ from chutes.suggestions import did_you_mean
 if TYPE_CHECKING:
     from chutes.chute.config import ChuteConfig
 
-__all__ = ["TEMPLATES", "engine_cords", "engine_spec", "is_engine_cord", "own_names"]
+__all__ = ["TEMPLATES", "engine_cords", "engine_spec", "is_engine_cord", "own_name"]
 
 TEMPLATES = ("vllm", "sglang", "embedding")
 """The templates that `standard_template=` names together with `model_name=`."""
@@ -43,7 +43,7 @@ def engine_spec(config: "ChuteConfig") -> EngineSpec | None:
     preferred = "sglang" if template == "sglang" else "vllm"
     engine = preferred if config.engine == "auto" else config.engine
     names, words = take_served_names(engine_words(config.engine_args, engine))
-    names = (*names, *own_names(config.model_name))
+    names = names or (own_name(config.model_name),)
     return EngineSpec(
         model_name=config.model_name,
         engine=config.engine,
@@ -53,7 +53,7 @@ def engine_spec(config: "ChuteConfig") -> EngineSpec | None:
         python=config.engine_python,
         revision=config.revision,
         served_name=names[0],
-        aliases=tuple(dict.fromkeys(names[1:])),
+        aliases=names[1:],
         gpus=max(1, config.node_selector.gpu_count) if config.node_selector else 1,
     )
 
@@ -76,12 +76,12 @@ def is_engine_cord(cord: Cord) -> bool:
     return cord.function.__module__ == __name__
 
 
-def own_names(model_name: str) -> tuple[str, ...]:
+def own_name(model_name: str) -> str:
     """What a model is called when nobody has named it: a file or folder by the last part of its path."""
     if not model_name.startswith(("/", ".", "~")) and not model_name.lower().endswith(_GGUF):
-        return (model_name,)
+        return model_name
     last = PurePath(model_name).name
-    return (last[: -len(_GGUF)] if last.lower().endswith(_GGUF) else last, model_name)
+    return last[: -len(_GGUF)] if last.lower().endswith(_GGUF) else last
 
 
 async def chat(self: Any) -> None:

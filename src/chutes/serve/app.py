@@ -24,6 +24,7 @@ from chutes.chute.chute import Chute, definition_of
 from chutes.chute.config import check_installed
 from chutes.chute.cord import Cord
 from chutes.chute.websocket import Socket
+from chutes.errors import CallRefused
 from chutes.json_values import encode_json
 from chutes.serve.admission import Admission
 from chutes.serve.auth import KeyRing
@@ -36,6 +37,7 @@ from chutes.serve.exchange import exchange_of
 from chutes.serve.fast import is_tested_version
 from chutes.serve.gate import Gate
 from chutes.serve.health import Health
+from chutes.serve.holding import Answer, starting_answer
 from chutes.serve.jobs import ServedJobs
 from chutes.serve.lifecycle import Lifecycle
 from chutes.serve.metrics import Meters
@@ -139,7 +141,7 @@ class ServedChute:
         )
         self.watchdog = Watchdog(self.lifecycle, self.meters.loop)
         self.health = Health(chute, self.lifecycle, own_threads, self.watchdog, self.engine)
-        self.entry = Entry(self, self.keys)
+        self.entry = self._entry()
         # FastAPI has made one route by now, beside those that the user passed in.
         given = config.fastapi_options.get("routes") or ()
         self._schema_routes = [route for route in self.app.router.routes if route not in given]
@@ -152,6 +154,23 @@ class ServedChute:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer as an ASGI application."""
         await self.entry(scope, receive, send)
+
+    @property
+    def starting_answer(self) -> Answer:
+        """What the port answers while the hooks run."""
+        if self.engine is None:
+            return starting_answer
+        from chutes.serve.openai_errors import starting_openai_answer
+
+        return starting_openai_answer
+
+    def _entry(self) -> Entry:
+        if self.engine is None:
+            return Entry(self, self.keys)
+        from chutes.serve.openai_errors import OpenAIEntry
+
+        self.app.exception_handlers.setdefault(CallRefused, _engine_refused)
+        return OpenAIEntry(self, self.keys)
 
     @property
     def front(self) -> ASGIApp:
@@ -168,6 +187,10 @@ class ServedChute:
         """Serve one more cord."""
         # FastAPI makes its document once.
         self.app.openapi_schema = None
+        if self.engine is not None:
+            from chutes.serve.openai_cords import openai_cord
+
+            cord = openai_cord(cord)
         add_cord_route(self, cord)
 
     def add_socket(self, socket: Socket) -> None:
@@ -319,6 +342,12 @@ def _invalid_input(_request: Request, error: Exception) -> Response:
         told = [{key: one[key] for key in ("type", "loc", "msg")} for one in error.errors()]
         body = encode_json({"detail": told})
     return Response(body, 422, media_type="application/json")
+
+
+def _engine_refused(_request: Request, error: Exception) -> Response:
+    # A cord that asked the model while its engine could not answer: the caller may try again.
+    wait = max(1, round(getattr(error, "retry_after", None) or 1))
+    return JSONResponse({"detail": str(error)}, 503, headers={"Retry-After": str(wait)})
 
 
 def _internal_error(request: Request, error: Exception) -> Response:

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chutes.chute.batch import Batch
 from chutes.chute.cord import Cord
+from chutes.chute.hosted import is_engine_cord
 from chutes.errors import DefinitionError, QueueFull
 from chutes.loading.type_hints import usable
 from chutes.serve.admission import Admission
@@ -199,7 +200,12 @@ def _call(served: "ServedChute", cord: Cord, binding: Binding) -> CordCall:
     # It brings a client for HTTP, which most chutes never need.
     from chutes.serve.passthrough import passthrough_call
 
-    return passthrough_call(call)
+    forwarded = passthrough_call(call)
+    if served.engine is None or not is_engine_cord(cord):
+        return forwarded
+    from chutes.serve.openai_calls import openai_call
+
+    return openai_call(forwarded, served.engine)
 
 
 def _short_way(route: CordRoute, call: CordCall) -> "FastCord | ShortPassthrough | None":

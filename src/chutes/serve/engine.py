@@ -1,6 +1,7 @@
 """The engine of a chute while the chute is served: started before its hooks, stopped after them."""
 
 import logging
+import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from types import MappingProxyType
@@ -31,6 +32,10 @@ class ModelServer(Upstream, Protocol):
     """What runs a model; `EngineRunner` and `FakeEngine` do."""
 
     @property
+    def served_name(self) -> str:
+        """The name that it knows its model under."""
+
+    @property
     def status(self) -> "EngineStatus":
         """Where it stands now."""
 
@@ -51,12 +56,16 @@ class ServedEngine:
         spec: which model, and how.
         concurrency: calls that it gets at once, at most.
         engine: in the place of the one that `spec` asks for; for tests.
+
+    Attributes:
+        since: when it was made, in seconds since 1970.
     """
 
     def __init__(self, spec: EngineSpec, *, concurrency: int, engine: ModelServer | None = None) -> None:
         self.spec = spec
         self.given = engine
         self._concurrency = concurrency
+        self.since = int(time.time())
         self._engine: ModelServer | None = None
 
     @property
@@ -89,9 +98,18 @@ class ServedEngine:
         return self._engine is not None and self._engine.status.engine in ("vllm", "sglang")
 
     @property
+    def served_name(self) -> str:
+        """What callers write as `model`, and what the engine calls it."""
+        return self._engine.served_name if self._engine is not None else self.spec.served_name
+
+    @property
     def names(self) -> tuple[str, ...]:
-        """What callers may write as `model`, the usual name first."""
-        return (self.spec.served_name, *self.spec.aliases)
+        """What the engine itself knows the model under, the usual name first."""
+        return (self.served_name, *self.spec.aliases)
+
+    def renames(self, name: object) -> bool:
+        """Whether the engine has to be told another name: it does not know the model's path, say."""
+        return name not in self.names and name in (self.spec.served_name, self.spec.model_name)
 
     @property
     def folder(self) -> "Path | None":
@@ -121,12 +139,12 @@ class ServedEngine:
     def report(self) -> dict[str, object]:
         """What `/health` says of it."""
         if self._engine is None:
-            return {"state": "stopped", "model": self.spec.served_name}
+            return {"state": "stopped", "model": self.served_name}
         status = self._engine.status
         return {
             "name": status.engine,
             "version": status.version,
-            "model": self.spec.served_name,
+            "model": self.served_name,
             "state": status.state,
             "restarts": status.restarts,
         }

@@ -122,7 +122,11 @@ class ModelCalls:
         return vectors[0] if isinstance(texts, str) else vectors
 
     async def models(self) -> list[dict[str, Any]]:
-        """The models that the engine lists."""
+        """The models that callers may name, as the OpenAI API lists them."""
+        if not self._engine.checks_names:
+            # Such an engine lists what it could serve, or gives away where the file is.
+            about = {"object": "model", "created": self._engine.since, "owned_by": self._engine.name}
+            return [{"id": name, **about} for name in self._engine.names]
         answer = await self._value("GET", "/v1/models", None)
         found: list[dict[str, Any]] = answer["data"]
         return found
@@ -198,7 +202,7 @@ class ModelCalls:
     async def _send(self, method: str, path: str, body: dict[str, Any] | None) -> httpcore2.Response:
         engine, parts = self._engine, urlsplit(self._engine.url)
         host, port = (parts.hostname or "").encode(), parts.port or 80
-        content = b"" if body is None else encode_json({"model": engine.spec.served_name, **body})
+        content = b"" if body is None else encode_json({"model": engine.served_name, **body})
         headers = [(b"host", b"%b:%d" % (host, port)), (b"accept", b"application/json, text/event-stream")]
         headers += [(name.encode(), value.encode()) for name, value in engine.headers.items()]
         if body is not None:

@@ -23,7 +23,7 @@ from chutes.loading import is_loading
 from chutes.serve.app import ServedChute, serve_chute
 from chutes.serve.banner import banner
 from chutes.serve.ending import end_now, end_soon, leave_threads_behind
-from chutes.serve.holding import Holding, starting_answer
+from chutes.serve.holding import Holding
 from chutes.serve.lifecycle import State
 from chutes.serve.listener import bind, from_fd, url_of
 from chutes.serve.logs import configure_logging
@@ -186,7 +186,11 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Run the hooks while a thread of ours answers the probes, then let uvicorn take the socket."""
         self._served.watchdog.start()
-        with contextlib.nullcontext() if self._listener is None else Holding(self._listener, starting_answer):
+        with (
+            contextlib.nullcontext()
+            if self._listener is None
+            else Holding(self._listener, self._served.starting_answer)
+        ):
             try:
                 await self._served.lifecycle.start()
             except StartupError as error:

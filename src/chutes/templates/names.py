@@ -2,7 +2,7 @@
 
 import re
 
-from chutes.chute.hosted import own_names
+from chutes.chute.hosted import own_name
 
 __all__ = ["slug"]
 
@@ -16,5 +16,5 @@ def slug(model_name: str) -> str:
         >>> slug("models/Tiny_Llama.gguf")
         'tiny-llama'
     """
-    words = re.sub(r"[^a-z0-9]+", "-", own_names(model_name)[0].lower()).strip("-")
+    words = re.sub(r"[^a-z0-9]+", "-", own_name(model_name).lower()).strip("-")
     return words[:_LONGEST].strip("-") or "model"

@@ -5,7 +5,7 @@ import functools
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import httpx2
 from starlette.types import ASGIApp
@@ -18,6 +18,9 @@ from chutes.testing.server import InProcessServer
 from chutes.testing.sessions import AsyncWebSocketSession, WebSocketSession
 from chutes.testing.timeouts import WaitLimits
 from chutes.testing.transport import AsyncTransport, SyncTransport
+
+if TYPE_CHECKING:
+    from chutes.serve.engine import ModelServer
 
 __all__ = ["AsyncTestClient", "TestClient"]
 
@@ -48,6 +51,7 @@ class TestClient(httpx2.Client):
         lifespan_timeout: seconds that startup may take, and shutdown again; None sets no limit.
         shutdown_grace: seconds that requests in flight get to end when the client is left, before they are
             cancelled.
+        engine: what serves the model of a chute that has one, such as a `FakeEngine`; None: its own engine.
         **options: headers, cookies, params, auth, follow_redirects, … for `httpx2.Client`.
 
     Raises:
@@ -76,6 +80,7 @@ class TestClient(httpx2.Client):
         client: tuple[str, int] = ("127.0.0.1", 50000),
         lifespan_timeout: float | None = 60.0,
         shutdown_grace: float = 1.0,
+        engine: "ModelServer | None" = None,
         **options: Any,
     ) -> None:
         self._options = ServingOptions(
@@ -84,6 +89,7 @@ class TestClient(httpx2.Client):
             client=client,
             lifespan_timeout=lifespan_timeout,
             shutdown_grace=shutdown_grace,
+            engine=engine,
         )
         self._server = InProcessServer(application, self._options)
         self._thread = LoopThread()
@@ -187,6 +193,7 @@ class AsyncTestClient(httpx2.AsyncClient):
         client: tuple[str, int] = ("127.0.0.1", 50000),
         lifespan_timeout: float | None = 60.0,
         shutdown_grace: float = 1.0,
+        engine: "ModelServer | None" = None,
         **options: Any,
     ) -> None:
         self._server = InProcessServer(
@@ -197,6 +204,7 @@ class AsyncTestClient(httpx2.AsyncClient):
                 client=client,
                 lifespan_timeout=lifespan_timeout,
                 shutdown_grace=shutdown_grace,
+                engine=engine,
             ),
         )
         self.transport = AsyncTransport(self._server)

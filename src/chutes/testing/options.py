@@ -1,6 +1,10 @@
 """How an application under test is served."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from chutes.serve.engine import ModelServer
 
 __all__ = ["ServingOptions"]
 
@@ -15,6 +19,7 @@ class ServingOptions:
         client: address and port from which requests seem to come.
         lifespan_timeout: seconds that startup may take, and shutdown again; None sets no limit.
         shutdown_grace: seconds that requests in flight get to end, once the client is closed.
+        engine: the model server of a chute that serves a model; None for its own.
     """
 
     raise_errors: bool = False
@@ -22,6 +27,7 @@ class ServingOptions:
     client: tuple[str, int] = ("127.0.0.1", 50000)
     lifespan_timeout: float | None = 60.0
     shutdown_grace: float = 1.0
+    engine: "ModelServer | None" = None
 
     def __post_init__(self) -> None:
         path, limit = self.root_path, self.lifespan_timeout

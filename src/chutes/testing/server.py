@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Scope
 
 from chutes.errors import ClientNotOpen
 from chutes.testing.connection import Connection
+from chutes.testing.engines import use_engine
 from chutes.testing.exchange import Exchange
 from chutes.testing.jobs import keep_jobs_apart
 from chutes.testing.lifespan import Lifespan
@@ -43,6 +44,7 @@ class InProcessServer:
             BaseException: what `Lifespan.startup` raises.
         """
         keep_jobs_apart(self._application)
+        use_engine(self._application, self._options.engine)
         await self._lifespan.startup(context.copy())
         self._context = context
 
