@@ -74,7 +74,7 @@ def test_llama_cpp_gets_a_context_for_each_slot():
     assert (
         "llamacpp_server.py --model /models/m --port 1234 --parallel 8 --ctx-size 32768 --threads 4" in said
     )
-    assert said.endswith("--alias m --alias other --embedding")
+    assert said.endswith("--alias m --embedding")
     assert "--parallel 16 --ctx-size 32768" in line("llamacpp", hardware=SERVER, context=2048)
 
 

@@ -26,8 +26,8 @@ def _argv(launch: Launch) -> list[str]:
         "--threads",
         str(launch.hardware.cores),
     ]
-    for name in launch.names:
-        argv += ["--alias", name]
+    # It answers to every name, and signs with one: of several it would take any.
+    argv += ["--alias", launch.spec.served_name]
     if launch.spec.task == "embed":
         argv += ["--embedding"]
     return [*argv, *launch.arguments]

@@ -3,7 +3,7 @@
 Started by path, under an interpreter that may have neither this package nor its dependencies: it imports xllamacpp and
 the standard library alone.
 
-    llamacpp_server.py --model FILE --port PORT [--alias NAME]... [--parallel N] [--ctx-size N] [--threads N] [--NAME VALUE]...
+    llamacpp_server.py --model FILE --port PORT [--alias NAME] [--parallel N] [--ctx-size N] [--threads N] [--NAME VALUE]...
 
 Further arguments are named as llama.cpp names its parameters: `--n-batch 512` sets `n_batch`. `LLAMA_API_KEY` is the key
 that callers have to present. `--ctx-size` is for all parallel requests together.
@@ -13,6 +13,7 @@ import argparse
 import os
 import signal
 import sys
+from pathlib import Path
 
 import xllamacpp
 
@@ -29,6 +30,8 @@ _SHORT_NAMES = {
     "-c": "--ctx-size", "-np": "--parallel", "-t": "--threads", "-b": "--batch-size", "-ub": "--ubatch-size",
     "-ngl": "--gpu-layers", "-m": "--model", "-a": "--alias",
 }  # fmt: skip
+# A model's properties stand in front of its vocabulary, at the beginning of the file.
+_HEADER_BYTES = 65_536
 _WORDS = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
 
 
@@ -37,7 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="llamacpp_server", allow_abbrev=False)
     parser.add_argument("--model", required=True)
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--alias", action="append", default=[])
+    parser.add_argument("--alias")
     parser.add_argument("--parallel", type=int, default=1)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     words = [_SHORT_NAMES.get(word, word) for word in sys.argv[1:]]
@@ -45,7 +48,7 @@ def main() -> None:
     params = xllamacpp.CommonParams()
     params.model.path = known.model
     params.port = known.port
-    params.model_alias = set(known.alias)
+    params.model_alias = {known.alias} if known.alias else set()
     params.n_parallel = known.parallel
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = known.threads
     # More threads than slots, or those who wait for a slot keep the answer of /health waiting.
@@ -55,6 +58,9 @@ def main() -> None:
     params.ui = False
     params.endpoint_metrics = True
     _set_others(params, others, parser)
+    if params.embedding and not _says_how_it_pools(known.model):
+        # One vector for each text, as the OpenAI API wants it; a model that was made for embeddings says which.
+        params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
     _serve(params)
 
 
@@ -75,6 +81,11 @@ def _set_others(params: object, words: list[str], parser: argparse.ArgumentParse
             )
         except (KeyError, ValueError):
             parser.error(f"argument {flag}: invalid value: {value!r}")
+
+
+def _says_how_it_pools(model: str) -> bool:
+    with Path(model).open("rb") as file:
+        return b".pooling_type" in file.read(_HEADER_BYTES)
 
 
 def _is_alone(default: object, words: list[str]) -> bool:
