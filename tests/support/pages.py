@@ -130,8 +130,8 @@ class PageRun:
     def serve(self, command: str) -> str:
         """Starts the server of the page in place of the one before, and returns what it printed so far."""
         self.stop_server()
-        if command == "make run":
-            command = recipe_of_run()
+        if command.startswith("make run"):
+            command = recipe_of(command)
         variables, words = split_variables(shlex.split(command))
         if "--port" in words:
             words[words.index("--port") + 1] = str(self.port)
@@ -207,9 +207,10 @@ def split_variables(words: list[str]) -> tuple[dict[str, str], list[str]]:
     return dict(word.split("=", 1) for word in words[:count]), words[count:]
 
 
-def recipe_of_run() -> str:
+def recipe_of(command: str) -> str:
     """The command that `make run` types."""
-    done = subprocess.run(["make", "--dry-run", "run"], cwd=ROOT, capture_output=True, text=True, check=True)
+    words = ["make", "--dry-run", *command.split()[1:]]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
     command = done.stdout.strip().splitlines()[-1]
     return command.replace(".venv/bin/", "")
 

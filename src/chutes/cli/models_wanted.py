@@ -36,7 +36,7 @@ def wanted_model(target: str, revision: str | None) -> Wanted:
     """
     if not _is_chute(target):
         return Wanted(name=target, revision=revision)
-    spec: EngineSpec | None = getattr(definition_of(load_chute(target)), "engine", None)
+    spec = definition_of(load_chute(target)).engine
     if spec is None:
         raise ModelError(f"The chute {target} serves no model: it has no model_name.")
     return Wanted(name=spec.model_name, revision=revision or spec.revision, forms=_forms_for(spec))
