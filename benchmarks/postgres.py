@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 __all__ = ["Server", "server"]
@@ -25,9 +25,11 @@ class Server:
     Args:
         programs: folder of `initdb` and the others.
         folder: where its files are.
+        environment: of its processes; this one's when left out.
     """
 
-    def __init__(self, programs: Path, folder: Path) -> None:
+    def __init__(self, programs: Path, folder: Path, environment: Mapping[str, str] | None = None) -> None:
+        self._environment = environment
         self._programs = programs
         self._folder = folder
         self._data = folder / "data"
@@ -78,12 +80,13 @@ class Server:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             cwd=self._folder,
+            env=self._environment,
             **user,
         )
 
 
 @contextlib.contextmanager
-def server() -> Iterator[Server]:
+def server(environment: Mapping[str, str] | None = None) -> Iterator[Server]:
     """A new, empty server.
 
     Raises:
@@ -95,7 +98,7 @@ def server() -> Iterator[Server]:
             # It refuses to run as root.
             account = pwd.getpwnam("postgres")
             os.chown(folder, account.pw_uid, account.pw_gid)
-        found = Server(_programs(), folder)
+        found = Server(_programs(), folder, environment)
         try:
             yield found
         finally:

@@ -13,6 +13,8 @@ from pgqueuer.queries import Queries
 from benchmarks.job_engines.measure import CONCURRENCY, Seen, main
 
 _HEARTBEAT = dt.timedelta(seconds=10)
+# Its default of 30 s is also how long it takes to see that a heartbeat stopped.
+_LOOK = dt.timedelta(seconds=1)
 
 
 class Pgqueuer:
@@ -40,7 +42,10 @@ class Pgqueuer:
 
         self._task = asyncio.create_task(
             self._queuer.run(
-                batch_size=CONCURRENCY, max_concurrent_tasks=2 * CONCURRENCY, heartbeat_timeout=_HEARTBEAT
+                dequeue_timeout=_LOOK,
+                batch_size=CONCURRENCY,
+                max_concurrent_tasks=2 * CONCURRENCY,
+                heartbeat_timeout=_HEARTBEAT,
             )
         )
 
