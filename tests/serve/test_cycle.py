@@ -210,3 +210,22 @@ async def test_a_request_whose_body_is_not_complete_is_read_for_the_end_of_its_c
 
     with pytest.raises(ClientGone):
         await call()
+
+
+async def test_a_body_that_is_there_is_taken_without_a_wait_and_once(transport):
+    cycle, _ = request_on(transport)
+    cycle.body += b"{}"
+    assert cycle.request() == {"type": "http.request", "body": b"{}", "more_body": False}
+    later = asyncio.ensure_future(cycle.receive())
+    await asyncio.sleep(0)
+    assert not later.done()
+    cycle.disconnected = True
+    cycle.message_event.set()
+    assert await later == {"type": "http.disconnect"}
+
+
+@pytest.mark.parametrize("field", ["more_body", "disconnected", "waiting_for_100_continue"])
+async def test_a_body_that_has_to_be_waited_for_is_received_in_the_way_of_asgi(transport, field):
+    cycle, _ = request_on(transport)
+    setattr(cycle, field, True)
+    assert cycle.request() is None

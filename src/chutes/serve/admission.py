@@ -29,9 +29,9 @@ class Pace:
 
     def note(self, seconds: float) -> None:
         """One more measurement: the first few weigh alike, later ones fade."""
-        self._count += 1
-        share = max(1 / self._count, _SMOOTHING)
-        self.seconds = seconds if self.seconds is None else self.seconds + share * (seconds - self.seconds)
+        former, self._count = self.seconds, self._count + 1
+        share = 1 / self._count if self._count * _SMOOTHING < 1 else _SMOOTHING
+        self.seconds = seconds if former is None else former + share * (seconds - former)
 
     def forget(self) -> None:
         """Begin anew."""
@@ -114,12 +114,11 @@ class Admission:
 
     def begin(self) -> "Place | None":
         """A place with a slot; None when there is no slot, or others wait for it."""
-        since = self.acquire_at_once()
-        if since is None:
+        if self.running >= self.concurrency or self._waiting or self._called_up:
             return None
+        self.running += 1
         self.admitted += 1
-        place = Place(self)
-        place.since = since
+        place = Place(self, self._clock())
         self._active.add(place)
         current_place.set(place)
         return place
@@ -232,10 +231,10 @@ class Place:
 
     __slots__ = ("_admission", "_left", "measured", "since")
 
-    def __init__(self, admission: Admission) -> None:
+    def __init__(self, admission: Admission, since: float | None = None) -> None:
         self._admission = admission
         self._left = False
-        self.since: float | None = None
+        self.since = since
         self.measured = True
 
     @property

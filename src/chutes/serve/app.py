@@ -2,7 +2,7 @@
 
 import inspect
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cached_property
 from http import HTTPStatus
@@ -110,7 +110,7 @@ class ServedChute:
         if self.app.exception_handlers[RequestValidationError] is request_validation_exception_handler:
             self.app.exception_handlers[RequestValidationError] = _invalid_input
         self.keys = KeyRing.parse(settings.api_keys)
-        self.engine: ServedEngine | None = served_engine(chute)
+        self.engine: ServedEngine | None = served_engine(chute, settings)
         self.admission = Admission(config.concurrency, config.max_queue)
         self.threads = Threads(config.concurrency, name=f"chute-{config.name}")
         # Hooks and health checks take no thread from the cords.
@@ -151,9 +151,9 @@ class ServedChute:
         for socket in definition.sockets:
             self.add_socket(socket)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Answer as an ASGI application."""
-        await self.entry(scope, receive, send)
+        return self.entry(scope, receive, send)
 
     @property
     def starting_answer(self) -> Answer:
@@ -179,7 +179,7 @@ class ServedChute:
         if stack is not self.app.middleware_stack:
             stack = self.app.middleware_stack
             observed = self.app.root_path or (self.tracing is None and _has_telemetry(self.app))
-            front = self._gate.answer if stack is self.bare_stack and not observed else self.app
+            front = self._gate.answer_first if stack is self.bare_stack and not observed else self.app
             self._front = stack, front
         return front
 

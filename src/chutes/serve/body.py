@@ -40,9 +40,10 @@ class Bodies:
             return None
         if announced is not None and announced.isdigit():
             # A server never gives more than was announced.
-            if int(announced) > self.largest:
+            size = int(announced)
+            if size > self.largest:
                 raise BodyTooLarge(self.text)
-            if int(announced) <= SMALL:
+            if size <= SMALL:
                 return None
         return Body(self, receive)
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from starlette.types import Message
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from chutes.serve.exchange import Headers, Wire
@@ -21,6 +22,14 @@ class Cycle(RequestResponseCycle, Wire):
     """Parts that are not written yet; None when the loop is not asked to write any."""
     _size = 0
     _on_gone: Callable[[], None] | None = None
+
+    def request(self) -> Message | None:
+        """The whole body, when it is there already and nobody has read of it."""
+        if self.more_body or self.disconnected or self.waiting_for_100_continue:
+            return None
+        body, self.body = self.body, bytearray()
+        self.message_event.clear()
+        return {"type": "http.request", "body": bytes(body), "more_body": False}
 
     def answer(self, status: int, headers: Headers, body: bytes) -> bool:
         """Write a whole answer: its head and its body, to a client that takes it."""

@@ -98,7 +98,12 @@ class Entry:
                     self._admit(scope)
                 body = self._bodies.of(scope, headers, receive)
                 front = self._served.front
-                exchange.direct = front is not self._served.app
+                if front is not self._served.app:
+                    exchange.direct, exchange.is_whole = True, body is None
+                    # Of several only the first counts.
+                    exchange.has_json = headers.get(b"content-type") == b"application/json" and len(
+                        headers
+                    ) == len(scope["headers"])
                 await front(scope, receive if body is None else body.receive, tracked)
         except RequestError as error:
             await _send_error(tracked, error)

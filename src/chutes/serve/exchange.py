@@ -32,6 +32,10 @@ class Wire(Gone):
 
     __slots__ = ()
 
+    def request(self) -> Message | None:
+        """The one message that `receive` would give at once; None when it would not. Nothing may have been received yet."""
+        raise NotImplementedError
+
     def answer(self, status: int, headers: Headers, body: bytes) -> bool:
         """Send a whole answer, whose headers are known to be valid."""
         raise NotImplementedError
@@ -55,6 +59,8 @@ class Exchange:
 
     Attributes:
         direct: nothing stands between the server and the cord.
+        is_whole: what the server receives is what the cord does: the wire may be asked for it.
+        has_json: the one content type that the client named says that its body is JSON, in the most common way.
         wire: the server's own end; None when it is none of ours, or somebody stands before it.
         called: the cord's function may have run.
         answering: the cord has begun to answer.
@@ -64,8 +70,8 @@ class Exchange:
     """
 
     __slots__ = (
-        "_lifecycle", "answering", "called", "complete", "deadline", "direct", "disconnects", "meter", "place", "request_id",
-        "send", "since", "status", "wire",
+        "_lifecycle", "answering", "called", "complete", "deadline", "direct", "disconnects", "has_json", "is_whole",
+        "meter", "place", "request_id", "send", "since", "status", "wire",
     )  # fmt: skip
 
     def __init__(self, request_id: str, send: Send, lifecycle: Lifecycle | None = None) -> None:
@@ -75,6 +81,8 @@ class Exchange:
         self.wire: Wire | None = end if isinstance(end, Wire) else None
         self.since = time.perf_counter()
         self.direct = False
+        self.has_json = False
+        self.is_whole = False
         self.called = False
         self.answering = False
         self.status = 0

@@ -6,7 +6,7 @@ the short way only has to be right about good requests.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -103,15 +103,24 @@ class FastCord:
                 self._queue.check()
                 body = b""
                 if reader.takes_body:
-                    check_json_type(scope)
-                    seen.append(await receive())
+                    if not exchange.has_json:
+                        check_json_type(scope)
+                    wire = exchange.wire if exchange.is_whole else None
+                    seen.append((wire.request() if wire is not None else None) or await receive())
                     while seen[-1].get("more_body", False):
                         seen.append(await receive())
                     body = _joined(seen)
                 request = self._request(scope, receive, send, body) if reader.takes_request else None
                 given = reader.read(scope, body, request)
                 exchange.called = True
-                await self._perform(exchange, given, scope, receive, send)
+                result = await self._begun(exchange, given, receive)
+                if type(result) not in self._plain and not self._is_plain(result):
+                    await self._respond(exchange, result, scope, receive, send)
+                elif (messages := self._messages(exchange, result)) is not None:
+                    put = exchange.send if exchange.direct else send
+                    await put(messages[0])
+                    exchange.complete = exchange.direct
+                    await put(messages[1])
             except Exception as caught:  # noqa: BLE001 - FastAPI's own stack raises it again
                 error = caught
             if error is not None:
@@ -124,35 +133,30 @@ class FastCord:
             if exchange.place is not None:
                 exchange.place.leave()
 
-    async def _perform(
-        self, exchange: Exchange, given: Any, scope: Scope, receive: Receive, send: Send
-    ) -> None:
+    def _begun(self, exchange: Exchange, given: Any, receive: Receive) -> Awaitable[Any]:
+        """The call of the function: at once where a slot is free, else in its turn."""
         place = exchange.place = self._admission.begin() if self._at_once else None
         if place is not None:
             self._meter.at_once += 1
-            result = await self._reader.run(given)
-        else:
-            place = exchange.place = self._queue.enter(self._timeout)
-            run = partial(self._reader.run, given)
-            result = await self._call.result(exchange, exchange.watch(receive), run)
-        if type(result) not in self._plain and not self._is_plain(result):
-            await self._respond(exchange, result, scope, receive, send)
-            return
-        if place is not None:
-            place.leave()
+            return self._reader.run(given)
+        exchange.place = self._queue.enter(self._timeout)
+        return self._call.result(exchange, exchange.watch(receive), partial(self._reader.run, given))
+
+    def _messages(self, exchange: Exchange, result: Any) -> tuple[Message, Message] | None:
+        """The head and the body of a plain result; None when they are sent. No user code runs for it any more."""
+        if exchange.place is not None:
+            exchange.place.leave()
+            exchange.place = None
         status, headers, body = self._encode(result)
         exchange.answering = True
-        if exchange.direct:
+        if not exchange.direct:
+            head: Message = {"type": "http.response.start", "status": status, "headers": headers}
+        else:
             head, wire = exchange.begin(status, headers), exchange.wire
             if wire is not None and self._is_json and wire.answer(status, headers, body):
                 exchange.complete = True
-                return
-            await exchange.send(head)
-            exchange.complete = True
-            await exchange.send({"type": "http.response.body", "body": body})
-            return
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+                return None
+        return head, {"type": "http.response.body", "body": body}
 
     async def _respond(
         self, exchange: Exchange, result: Any, scope: Scope, receive: Receive, send: Send

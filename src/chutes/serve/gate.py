@@ -44,19 +44,25 @@ class Gate:
 
     def answer(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Answer, or hand over."""
-        if scope["type"] != "http" or has_left(scope) or scope.get("fastapi.telemetry") is not None:
+        if scope["type"] != "http" or has_left(scope):
             return self._app(scope, receive, send)
-        routes = self._routes()
+        return self.answer_first(scope, receive, send)
+
+    def answer_first(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Answer an HTTP request that has met nobody before, or hand it over."""
+        routes, get = self._routes(), scope.get
+        if get("fastapi.telemetry") is not None:
+            return self._app(scope, receive, send)
         if routes != self._known:
             self._table, self._known = _table(routes), list(routes)
-        path = get_route_path(scope) if scope.get("root_path") else scope["path"]
+        path = get_route_path(scope) if get("root_path") else scope["path"]
         route = self._table.get((scope["method"], path))
         if route is None or route.fast is None:
             return self._app(scope, receive, send)
         if "router" not in scope:
             scope["router"] = self._router
         scope["app"], scope["route"], scope["endpoint"] = self._application, route, route.endpoint
-        outer = scope.get("path_params")
+        outer = get("path_params")
         scope["path_params"] = dict(outer) if outer else {}
         return route.fast.answer(self._app, scope, receive, send)
 

@@ -29,6 +29,8 @@ class Protocol(HttpToolsProtocol):
 
     head_since: float | None = None
     """When the head that is not complete yet began; None while there is none."""
+    idle_since: float | None = None
+    """When the last answer ended and nothing has come since; None otherwise."""
     _cut_since: float | None = None
     _loose = 0
 
@@ -49,6 +51,7 @@ class Protocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Parse, and count what belongs to no body."""
         self._loose += len(data)
+        self.idle_since = None
         super().data_received(data)
         if self._loose > _LONGEST_HEAD and not self.transport.is_closing():
             self._refuse(b"431 Request Header Fields Too Large")
@@ -75,6 +78,15 @@ class Protocol(HttpToolsProtocol):
                 self.cycle.__class__ = OldCycle
             elif self.scope["method"] != "HEAD":
                 self.cycle.__class__ = Cycle
+
+    def on_response_complete(self) -> None:
+        """An answer has ended. Uvicorn's own makes a timer each time, though most clients soon send their next request."""
+        if self.pipeline or self.transport.is_closing():
+            super().on_response_complete()
+            return
+        self.server_state.total_requests += 1
+        self.flow.resume_reading()
+        self.idle_since = time.monotonic()
 
     def on_body(self, body: bytes) -> None:
         """A part of a body, which has a limit of its own."""
@@ -156,7 +168,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
 
 
 def drop_stuck(connections: Iterable[object], patience: float = _FLUSH_SECONDS) -> None:
-    """End the connections that have owed the rest of a head for too long, and those that are cut but not read.
+    """End the connections that have owed the rest of a head for too long, are idle, or are cut but not read.
 
     Args:
         connections: all of the server's.
@@ -169,3 +181,7 @@ def drop_stuck(connections: Iterable[object], patience: float = _FLUSH_SECONDS) 
             connection.transport.abort()
         elif connection.head_since is not None and now - connection.head_since > _HEAD_SECONDS:
             connection.drop()
+        elif (
+            connection.idle_since is not None and now - connection.idle_since > connection.timeout_keep_alive
+        ):
+            connection.timeout_keep_alive_handler()

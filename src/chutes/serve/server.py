@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, cast
 import uvicorn
 
 from chutes.chute.chute import Chute, definition_of
-from chutes.errors import ChutesError, DefinitionError, StartupError
+from chutes.errors import ChutesError, DefinitionError, EngineError, ModelError, StartupError
 from chutes.loading import is_loading
 from chutes.serve.app import ServedChute, serve_chute
 from chutes.serve.banner import banner
@@ -29,6 +29,7 @@ from chutes.serve.listener import bind, from_fd, url_of
 from chutes.serve.logs import configure_logging
 from chutes.serve.probes import probe_answers
 from chutes.serve.protocol import Protocol, SocketProtocol, drop_stuck
+from chutes.serve.proxies import behind_proxies
 from chutes.serve.streaming import StreamAborted
 from chutes.settings import Settings
 from chutes.tracebacks import format_user_traceback
@@ -142,20 +143,22 @@ class _Server(uvicorn.Server):
         self, served: ServedChute, listener: socket.socket | None, probes: socket.socket | None
     ) -> None:
         config = served.chute.config
-        super().__init__(
-            uvicorn.Config(
-                # The chute's own entry, without the call that it is for other servers.
-                cast("ASGIApplication", served.entry),
-                interface="asgi3",
-                http=Protocol,
-                ws=SocketProtocol,
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                timeout_graceful_shutdown=cast("int", config.shutdown_grace),
-            )
+        # The chute's own entry, without the call that it is for other servers.
+        entry = served.entry.__call__
+        options = uvicorn.Config(
+            cast("ASGIApplication", entry),
+            interface="asgi3",
+            http=Protocol,
+            ws=SocketProtocol,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=cast("int", config.shutdown_grace),
         )
+        options.app = cast("ASGIApplication", behind_proxies(entry, options.forwarded_allow_ips))
+        super().__init__(options)
         self.exit_code = 0
         self._served = served
         self._listener = listener
@@ -352,8 +355,11 @@ def _busy_threads(served: ServedChute) -> list[str]:
 
 
 def _log_startup_error(error: StartupError) -> None:
-    text = format_user_traceback(error.__cause__ or error)
-    logging.getLogger("chutes.serve").error("%s\n%s", error, text)
+    logger = logging.getLogger("chutes.serve")
+    if isinstance(error.__cause__, EngineError | ModelError):
+        logger.error("%s", error)
+        return
+    logger.error("%s\n%s", error, format_user_traceback(error.__cause__ or error))
 
 
 def _program_file() -> Path | None:
