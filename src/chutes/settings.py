@@ -1,6 +1,9 @@
 """The environment variables `CHUTES_*`, as one frozen value; nothing else reads the environment."""
 
+import base64
+import binascii
 import difflib
+import ipaddress
 import math
 import os
 import re
@@ -12,7 +15,15 @@ from typing import Literal, cast, get_args
 from chutes.errors import SettingsError
 from chutes.suggestions import did_you_mean
 
-__all__ = ["LOG_LEVELS", "VARIABLES", "LogFormat", "OtelSettings", "Settings", "check_log_level"]
+__all__ = [
+    "LOG_LEVELS",
+    "VARIABLES",
+    "LogFormat",
+    "OtelSettings",
+    "Settings",
+    "WebhookSettings",
+    "check_log_level",
+]
 
 LogFormat = Literal["auto", "human", "json"]
 Tracing = Literal["off", "offered", "asked"]
@@ -34,12 +45,16 @@ VARIABLES = (
     "CHUTES_OTEL",
     "CHUTES_PORT",
     "CHUTES_PROBE_PORT",
+    "CHUTES_WEBHOOK_ALLOW_PRIVATE",
+    "CHUTES_WEBHOOK_SECRET",
 )
 
 _PREFIX = "CHUTES_"
 _HIGHEST_PORT = 65535
 _MOST_DAYS = 36_525
 _HIGHEST_DESCRIPTOR = 1_048_576
+_SECRET_PREFIX = "whsec_"  # noqa: S105 - what secrets begin with
+_SECRET_BYTES = (24, 64)
 _UNITS = {"": 1, "kib": 1024, "mib": 1024**2, "gib": 1024**3}
 
 
@@ -75,6 +90,32 @@ class OtelSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookSettings:
+    """What the environment says of webhooks of jobs.
+
+    Attributes:
+        secrets: `CHUTES_WEBHOOK_SECRET`: each signs, so that receivers can change from one to the next; none, no webhooks.
+        private_hosts: `CHUTES_WEBHOOK_ALLOW_PRIVATE`: names, addresses and networks that they may go to though they are not
+            public; "*" stands for all.
+    """
+
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    private_hosts: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, env: Mapping[str, str]) -> "WebhookSettings":
+        """Read the variables.
+
+        Raises:
+            SettingsError: a secret is none, or a host cannot be.
+        """
+        secrets = env.get("CHUTES_WEBHOOK_SECRET", "").replace(",", " ").split()
+        for secret in secrets:
+            _check_secret(secret)
+        return cls(secrets=tuple(secrets), private_hosts=_hosts(env.get("CHUTES_WEBHOOK_ALLOW_PRIVATE", "")))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What the environment says; a variable that is unset or empty leaves the default.
 
@@ -95,6 +136,7 @@ class Settings:
         listen_fd: `CHUTES_LISTEN_FD`, a bound socket that the reload supervisor hands to its child.
         no_color: `NO_COLOR` is set: no colours on any terminal.
         otel: `CHUTES_OTEL`, and what else concerns traces.
+        webhooks: `CHUTES_WEBHOOK_SECRET` and `CHUTES_WEBHOOK_ALLOW_PRIVATE`.
         unrecognised: names of the other `CHUTES_*` variables.
     """
 
@@ -114,6 +156,7 @@ class Settings:
     listen_fd: int | None = None
     no_color: bool = False
     otel: OtelSettings = OtelSettings()
+    webhooks: WebhookSettings = WebhookSettings()
     unrecognised: tuple[str, ...] = ()
 
     @classmethod
@@ -141,6 +184,7 @@ class Settings:
             job_files_size=_size("CHUTES_JOBS_MAX_FILES_SIZE", env.get("CHUTES_JOBS_MAX_FILES_SIZE", "")),
             no_color=bool(env.get("NO_COLOR")),
             otel=OtelSettings.of(env),
+            webhooks=WebhookSettings.of(env),
             unrecognised=tuple(
                 sorted(name for name in env if name.startswith(_PREFIX) and name not in VARIABLES)
             ),
@@ -178,6 +222,43 @@ def check_log_level(level: str) -> str:
 def _letters(variable: str) -> str:
     """What tells a variable apart; the prefix that all share would make any two look alike."""
     return variable.removeprefix(_PREFIX).replace("_", "")
+
+
+def _check_secret(secret: str) -> None:
+    try:
+        size = len(base64.b64decode(secret.removeprefix(_SECRET_PREFIX), validate=True))
+    except (ValueError, binascii.Error):
+        size = 0
+    least, most = _SECRET_BYTES
+    if not secret.startswith(_SECRET_PREFIX) or not least <= size <= most:
+        # The value is a secret, so the text does not show it.
+        raise SettingsError(
+            f"Invalid CHUTES_WEBHOOK_SECRET. It is {_SECRET_PREFIX} and {least} to {most} bytes as base64. Make one with "
+            "`chutes keys webhook`."
+        )
+
+
+def _hosts(text: str) -> tuple[str, ...]:
+    hosts = tuple(text.lower().replace(",", " ").split())
+    if hosts in ((), ("0",), ("off",)):
+        return ()
+    if hosts in (("1",), ("on",)):
+        return ("*",)
+    for host in hosts:
+        if not re.fullmatch(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?", host) and not _is_network(host):
+            raise SettingsError(
+                f"Invalid CHUTES_WEBHOOK_ALLOW_PRIVATE: {host!r} is no host. Write 1 for all, or a list of names, addresses and "
+                "networks, for example CHUTES_WEBHOOK_ALLOW_PRIVATE=hooks.internal,10.0.0.0/8."
+            )
+    return hosts
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return True
 
 
 def _log_format(text: str) -> LogFormat:

@@ -48,6 +48,7 @@ class Jobs(Mapping[str, "Job"]):
         key: str | None = None,
         delay: float = 0.0,
         priority: int = 0,
+        webhook: str | None = None,
         **arguments: Any,
     ) -> "JobRun":
         """Accept a run of `job`, given by its name or its function: once this returns, nothing loses it.
@@ -57,15 +58,18 @@ class Jobs(Mapping[str, "Job"]):
             key: submitting once more with the same key returns the same run.
             delay: seconds before it may begin.
             priority: higher ones go first.
+            webhook: address that is told of the run's end, by a signed POST.
             **arguments: of the function, by name. For a function that itself takes a `key`, see `submit_mapping`.
 
         Raises:
             UnknownJob: there is no such job.
             InvalidArguments: the arguments do not fit the function, or one of the others cannot be.
-            KeyConflict: the key was used with other arguments.
+            KeyConflict: the key was used with other arguments, or another webhook.
             StoreError: it could not be stored.
         """
-        return await self.submit_mapping(job, arguments, key=key, delay=delay, priority=priority)
+        return await self.submit_mapping(
+            job, arguments, key=key, delay=delay, priority=priority, webhook=webhook
+        )
 
     async def submit_mapping(
         self,
@@ -76,9 +80,12 @@ class Jobs(Mapping[str, "Job"]):
         key: str | None = None,
         delay: float = 0.0,
         priority: int = 0,
+        webhook: str | None = None,
     ) -> "JobRun":
         """`submit`, with the arguments of the function as one mapping."""
-        run, _is_new = await self._service().submit(job, arguments, key=key, delay=delay, priority=priority)
+        run, _is_new = await self._service().submit(
+            job, arguments, key=key, delay=delay, priority=priority, webhook=webhook
+        )
         return run
 
     async def run(self, run_id: str, /) -> "JobRun":

@@ -26,7 +26,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "jobs": "Submit, look at, follow and cancel runs of jobs.",
         "bench": "Load a cord of a running chute, and say how it did.",
         "models": "List, fetch and remove models.",
-        "keys": "Make API keys.",
+        "keys": "Make API keys, and secrets for webhooks.",
     }
 )
 """The modules of this package that hold a command of their name, and what the help says of each."""

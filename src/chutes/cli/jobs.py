@@ -100,6 +100,10 @@ def submit(
     ] = None,
     delay: Annotated[float, typer.Option(help="Seconds before it may begin.", min=0.0)] = 0.0,
     priority: Annotated[int, typer.Option(help="Higher ones go first.")] = 0,
+    webhook: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Tell this address of its end.", show_default=False),
+    ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Follow it, as `chutes jobs watch` does.")] = False,
     url: _Url = None,
     key: Key = None,
@@ -108,7 +112,9 @@ def submit(
     """Submit a run, and print its id."""
     with _source(url, key, app) as source:
         given = _arguments(arguments or [], json_body)
-        run = source.submit_mapping(job, given, key=idempotency_key, delay=delay, priority=priority)
+        run = source.submit_mapping(
+            job, given, key=idempotency_key, delay=delay, priority=priority, webhook=webhook
+        )
         if watch:
             raise typer.Exit(_watch(run, json_output=False))
         typer.echo(run.id)

@@ -56,7 +56,15 @@ class JobsSource(Protocol):
         """Runs of a job, the newest first."""
 
     def submit_mapping(
-        self, job: str, /, arguments: Mapping[str, Any], *, key: str | None, delay: float, priority: int
+        self,
+        job: str,
+        /,
+        arguments: Mapping[str, Any],
+        *,
+        key: str | None,
+        delay: float,
+        priority: int,
+        webhook: str | None,
     ) -> RunSource:
         """Submit a run."""
 
@@ -115,10 +123,20 @@ class LocalJobs:
         return [run.shown() for run in self.wait_for(self._runs(name, wanted, limit))]
 
     def submit_mapping(
-        self, job: str, /, arguments: Mapping[str, Any], *, key: str | None, delay: float, priority: int
+        self,
+        job: str,
+        /,
+        arguments: Mapping[str, Any],
+        *,
+        key: str | None,
+        delay: float,
+        priority: int,
+        webhook: str | None,
     ) -> "LocalRun":
         """See `JobsSource`."""
-        submitted = self.service.submit(job, arguments, key=key, delay=delay, priority=priority)
+        submitted = self.service.submit(
+            job, arguments, key=key, delay=delay, priority=priority, webhook=webhook
+        )
         run, _is_new = self.wait_for(submitted)
         return LocalRun(self, run)
 

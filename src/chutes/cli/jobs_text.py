@@ -52,6 +52,8 @@ def print_run(run: Mapping[str, Any]) -> None:
     facts.add_row(Text("arguments", style="dim"), Text(_compact(run["arguments"])))
     if run["status"] == "succeeded":
         facts.add_row(Text("result", style="dim"), Text(_compact(run["result"])))
+    if webhook := run.get("webhook"):
+        facts.add_row(Text("webhook", style="dim"), Text(_told(webhook)))
     if files := run.get("files"):
         total = sum(file["size"] for file in files)
         facts.add_row(Text("files", style="dim"), Text(f"{len(files)}, {total} bytes"))
@@ -143,6 +145,13 @@ def _took(run: Mapping[str, Any]) -> str:
 def _tries(job: Mapping[str, Any]) -> str:
     limit = f", {job['timeout']:g} s each" if job["timeout"] else ""
     return f"{job['retry_count'] + 1}{limit}"
+
+
+def _told(webhook: Mapping[str, Any]) -> str:
+    attempts = f", {webhook['attempts']} attempts" if webhook["attempts"] > 1 else ""
+    when = f" {webhook['delivered_at']}" if webhook["delivered_at"] else ""
+    why = f": {webhook['last_error']}" if webhook["last_error"] else ""
+    return f"{webhook['url']} {webhook['status']}{when}{attempts}{why}"
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:

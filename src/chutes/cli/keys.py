@@ -1,5 +1,6 @@
-"""`chutes keys`: make API keys."""
+"""`chutes keys`: make API keys, and secrets that sign webhooks."""
 
+import base64
 import secrets
 from typing import Annotated
 
@@ -11,12 +12,14 @@ __all__ = ["keys"]
 
 _KEY_BYTES = 32
 
-keys = typer.Typer(help="Make API keys.", no_args_is_help=True, add_completion=False)
+keys = typer.Typer(
+    help="Make API keys, and secrets for webhooks.", no_args_is_help=True, add_completion=False
+)
 
 
 @keys.callback()
 def _keys() -> None:
-    """Make API keys."""
+    """Make API keys, and secrets for webhooks."""
 
 
 @keys.command("new")
@@ -41,3 +44,12 @@ def new_key(
         "CHUTES_API_KEYS=./keys.txt chutes run app.py",
         err=True,
     )
+
+
+@keys.command("webhook")
+def new_webhook_secret() -> None:
+    """Print a new secret that signs the webhooks of jobs.
+
+    The chute gets it as CHUTES_WEBHOOK_SECRET, and each receiver gets it to check the signatures.
+    """
+    typer.echo(f"whsec_{base64.b64encode(secrets.token_bytes(_KEY_BYTES)).decode()}")

@@ -42,10 +42,13 @@ class AsyncJobs:
         key: str | None = None,
         delay: float = 0.0,
         priority: int = 0,
+        webhook: str | None = None,
         **arguments: Any,
     ) -> "AsyncRemoteRun":
         """See `Jobs.submit`."""
-        return await self.submit_mapping(job, arguments, key=key, delay=delay, priority=priority)
+        return await self.submit_mapping(
+            job, arguments, key=key, delay=delay, priority=priority, webhook=webhook
+        )
 
     async def submit_mapping(
         self,
@@ -56,9 +59,11 @@ class AsyncJobs:
         key: str | None = None,
         delay: float = 0.0,
         priority: int = 0,
+        webhook: str | None = None,
     ) -> "AsyncRemoteRun":
         """See `Jobs.submit_mapping`."""
-        place = await self._link.run(self._calls.submit(job, arguments, key, delay, priority))
+        steps = self._calls.submit(job, arguments, key=key, delay=delay, priority=priority, webhook=webhook)
+        place = await self._link.run(steps)
         return AsyncRemoteRun(self._calls, self._link, place)
 
     async def run(self, run_id: str, job: str | None = None) -> "AsyncRemoteRun":

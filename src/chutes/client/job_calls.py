@@ -63,10 +63,18 @@ class JobCalls:
         self._clock = clock
 
     def submit(
-        self, job: str, arguments: Mapping[str, Any], key: str | None, delay: float, priority: int
+        self,
+        job: str,
+        arguments: Mapping[str, Any],
+        *,
+        key: str | None,
+        delay: float,
+        priority: int,
+        webhook: str | None,
     ) -> Steps[Place]:
         """Submit a run."""
-        query = {name: value for name, value in (("delay", delay), ("priority", priority)) if value}
+        options = {"delay": delay, "priority": priority, "webhook": webhook}
+        query = {name: value for name, value in options.items() if value}
         info = yield from self._exchange.value(
             Call(
                 target=_path(job, query),

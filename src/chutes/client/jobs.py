@@ -39,6 +39,7 @@ class Jobs:
         key: str | None = None,
         delay: float = 0.0,
         priority: int = 0,
+        webhook: str | None = None,
         **arguments: Any,
     ) -> "RemoteRun":
         """Submit a run: once this returns, nothing loses it.
@@ -48,13 +49,14 @@ class Jobs:
             key: submitting once more with the same key returns the same run.
             delay: seconds before it may begin.
             priority: higher ones go first.
+            webhook: address that the chute tells of the run's end, by a signed POST.
             **arguments: of the job's function, by name.
 
         Raises:
             CallRejected: no such job (404), arguments that do not fit (422), or a key with other arguments (409).
             CallError: as `Client.call`.
         """
-        return self.submit_mapping(job, arguments, key=key, delay=delay, priority=priority)
+        return self.submit_mapping(job, arguments, key=key, delay=delay, priority=priority, webhook=webhook)
 
     def submit_mapping(
         self,
@@ -65,9 +67,11 @@ class Jobs:
         key: str | None = None,
         delay: float = 0.0,
         priority: int = 0,
+        webhook: str | None = None,
     ) -> "RemoteRun":
         """`submit`, with the arguments of the function as one mapping."""
-        place = self._link.run(self._calls.submit(job, arguments, key, delay, priority))
+        steps = self._calls.submit(job, arguments, key=key, delay=delay, priority=priority, webhook=webhook)
+        place = self._link.run(steps)
         return RemoteRun(self._calls, self._link, place)
 
     def run(self, run_id: str, job: str | None = None) -> "RemoteRun":

@@ -69,6 +69,7 @@ class _Answers:
                 key=request.headers.get("idempotency-key"),
                 delay=_number(query.get("delay", "0"), "delay"),
                 priority=int(_number(query.get("priority", "0"), "priority")),
+                webhook=query.get("webhook"),
             )
             location = f"{request.scope.get('root_path', '').rstrip('/')}/jobs/{job.name}/{run.id}"
             return JSONResponse(run.latest.shown(), 202 if is_new else 200, {"Location": location})
@@ -186,6 +187,13 @@ def _described(service: JobService, job: Job) -> dict[str, Any]:
             "schema": {"type": "integer", "default": 0},
             "description": "Higher ones go first.",
         },
+        {
+            "name": "webhook",
+            "in": "query",
+            "required": False,
+            "schema": {"type": "string", "format": "uri", "maxLength": 2048},
+            "description": "Where the end of the run is told.",
+        },
     ]
     return {
         "summary": f"Submit a run of {job.name}",
@@ -193,7 +201,7 @@ def _described(service: JobService, job: Job) -> dict[str, Any]:
         "status_code": 202,
         "responses": {
             200: {"description": "The run that has this key already."},
-            409: {"description": "The key belongs to a run with other arguments."},
+            409: {"description": "The key belongs to a run with other arguments, or another webhook."},
             422: {"description": "The arguments do not fit."},
             503: {"description": "The run could not be stored; nothing was accepted."},
         },

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from chutes.jobs.files import File, read_files
+from chutes.jobs.webhook import Webhook
 
 __all__ = ["FINAL", "Attempt", "Run", "Status", "iso", "new_id"]
 
@@ -87,6 +88,7 @@ class Run:
         finished_at: when it ended.
         folder: where the database has its files.
         files: what it has left.
+        webhook: where its end is told; None for nowhere.
     """
 
     id: str
@@ -112,6 +114,7 @@ class Run:
     finished_at: int | None
     folder: str | None = None
     files: tuple[File, ...] = ()
+    webhook: Webhook | None = None
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> "Run":
@@ -121,6 +124,7 @@ class Run:
         values["cancel"] = bool(values["cancel"])
         values["history"] = tuple(map(Attempt.read, values["history"].splitlines()))
         values["files"] = read_files(values["files"])
+        values["webhook"] = Webhook.of(row)
         return cls(**values)
 
     @property
@@ -145,6 +149,7 @@ class Run:
             "note": self.note,
             "key": self.key,
             "cancel_requested": self.cancel,
+            "webhook": _shown(self.webhook),
             "scheduled_for": iso(self.scheduled_for),
             "run_at": iso(self.run_at) if self.status is Status.QUEUED else None,
             "created_at": iso(self.created_at),
@@ -160,6 +165,18 @@ class Run:
                 for one in self.history
             ],
         }
+
+
+def _shown(webhook: Webhook | None) -> dict[str, Any] | None:
+    if webhook is None:
+        return None
+    return {
+        "url": webhook.url,
+        "status": webhook.status.value,
+        "attempts": webhook.attempts,
+        "last_error": webhook.last_error,
+        "delivered_at": iso(webhook.delivered_at),
+    }
 
 
 def iso(milliseconds: int | None) -> str | None:

@@ -15,6 +15,7 @@ from chutes.jobs.files_read import RunFile, run_file
 from chutes.jobs.run import Run, Status, iso
 from chutes.jobs.store import NewRun, Store
 from chutes.jobs.ticks import next_tick
+from chutes.settings import WebhookSettings
 from chutes.suggestions import did_you_mean
 
 __all__ = ["JobRun", "JobService"]
@@ -31,10 +32,17 @@ class JobService:
     Args:
         jobs: asked for at each use, by name: a chute may get further ones.
         store: where runs are kept; opened on first use.
+        webhooks: where the ends of runs may be told, and what signs that.
     """
 
-    def __init__(self, jobs: Callable[[], Mapping[str, Job]], store: Store) -> None:
+    def __init__(
+        self,
+        jobs: Callable[[], Mapping[str, Job]],
+        store: Store,
+        webhooks: WebhookSettings | None = None,
+    ) -> None:
         self.store = store
+        self._webhooks = webhooks or WebhookSettings()
         self.wakes: list[Callable[[], None]] = []
         self.ended_waiting: list[Callable[[Run], None]] = []
         self._jobs = jobs
@@ -139,18 +147,24 @@ class JobService:
         key: str | None = None,
         delay: float = 0.0,
         priority: int = 0,
+        webhook: str | None = None,
     ) -> tuple["JobRun", bool]:
         """Accept a run; says whether it is new, or the one that has the key already.
 
         Raises:
             UnknownJob: there is no such job.
-            InvalidArguments: the arguments, the key, the delay or the priority cannot be.
-            KeyConflict: the key was used with other arguments.
+            InvalidArguments: the arguments, the key, the delay, the priority or the webhook cannot be.
+            KeyConflict: the key was used with other arguments, or another webhook.
             StoreError: it could not be stored.
         """
         job = self.job(name)
         _check_options(key, delay, priority)
         text = self.arguments(job).check(arguments)
+        if webhook is not None:
+            # Most chutes have no webhooks, and an HTTP client takes time to import.
+            from chutes.jobs.webhook_addresses import check_url
+
+            webhook = check_url(webhook, self._webhooks)
         await self.open()
         new = NewRun(
             job=job.name,
@@ -160,6 +174,7 @@ class JobService:
             priority=priority,
             delay_ms=int(delay * 1000),
             key=key,
+            webhook=webhook,
         )
         run, is_new = await self.store.insert(new)
         self.changed()

@@ -40,12 +40,27 @@ MIGRATIONS = (
     CREATE TABLE chutes_chunks(
         folder TEXT NOT NULL, start BIGINT NOT NULL, data {bytes} NOT NULL, PRIMARY KEY(folder, start));
     """,
+    """
+    ALTER TABLE chutes_runs ADD COLUMN webhook TEXT;
+    ALTER TABLE chutes_runs ADD COLUMN webhook_status TEXT;
+    ALTER TABLE chutes_runs ADD COLUMN webhook_attempts BIGINT NOT NULL DEFAULT 0;
+    ALTER TABLE chutes_runs ADD COLUMN webhook_due BIGINT NOT NULL DEFAULT 0;
+    ALTER TABLE chutes_runs ADD COLUMN webhook_worker TEXT;
+    ALTER TABLE chutes_runs ADD COLUMN webhook_error TEXT;
+    ALTER TABLE chutes_runs ADD COLUMN webhook_delivered_at BIGINT;
+    CREATE INDEX chutes_runs_webhooks ON chutes_runs(webhook_due, id)
+        WHERE webhook_status = 'pending' AND finished_at IS NOT NULL AND webhook_worker IS NULL;
+    CREATE INDEX chutes_runs_delivering ON chutes_runs(webhook_worker) WHERE webhook_worker IS NOT NULL;
+    """,
 )
 """Each text brings a database from the version of its place to the next one; a text that was released never changes."""
 
 INSERT = """
-    INSERT INTO chutes_runs(id, job, status, arguments, max_attempts, timeout_ms, priority, run_at, key, created_at)
-    VALUES(:id, :job, 'queued', :arguments, :max_attempts, :timeout_ms, :priority, now_ms() + :delay_ms, :key, now_ms())
+    INSERT INTO chutes_runs(
+        id, job, status, arguments, max_attempts, timeout_ms, priority, run_at, key, webhook, webhook_status, created_at)
+    VALUES(
+        :id, :job, 'queued', :arguments, :max_attempts, :timeout_ms, :priority, now_ms() + :delay_ms, :key, :webhook,
+        :webhook_status, now_ms())
     ON CONFLICT DO NOTHING RETURNING *
 """
 
@@ -109,7 +124,9 @@ CANCEL = """
 
 RETRY = """
     UPDATE chutes_runs SET status = 'queued', cancel = 0, max_attempts = attempt + :attempts, run_at = now_ms(),
-        finished_at = NULL, result = NULL, folder = NULL, files = NULL
+        finished_at = NULL, result = NULL, folder = NULL, files = NULL, webhook_attempts = 0, webhook_due = 0,
+        webhook_status = CASE WHEN webhook IS NULL THEN NULL ELSE 'pending' END, webhook_worker = NULL, webhook_error = NULL,
+        webhook_delivered_at = NULL
     WHERE id = :id AND status IN ('failed', 'cancelled') RETURNING *
 """
 
@@ -142,19 +159,28 @@ WAITING = """
     SELECT job || '' AS job, 'running' AS status, COUNT(*) AS count FROM chutes_runs WHERE status = 'running' GROUP BY 1
 """
 
-PURGEABLE = (
-    "SELECT id FROM chutes_runs WHERE finished_at < now_ms() - :age_ms ORDER BY finished_at LIMIT :count"
-)
+# A run whose end is still to be told stays.
+PURGEABLE = """
+    SELECT id FROM chutes_runs
+    WHERE finished_at < now_ms() - :age_ms AND (webhook_status IS NULL OR webhook_status <> 'pending')
+    ORDER BY finished_at LIMIT :count
+"""
 
 PURGEABLE_OF_JOB = """
-    SELECT id FROM chutes_runs WHERE job = :job AND finished_at < now_ms() - :age_ms LIMIT :count
+    SELECT id FROM chutes_runs
+    WHERE job = :job AND finished_at < now_ms() - :age_ms AND (webhook_status IS NULL OR webhook_status <> 'pending')
+    LIMIT :count
 """
 
 # A run that was meanwhile queued once more stays, and so do its events.
 PURGE = """
     WITH old AS MATERIALIZED (
-        SELECT id FROM chutes_runs WHERE id IN (elements(:ids)) AND finished_at IS NOT NULL {lock})
-    DELETE FROM chutes_runs WHERE id IN (SELECT id FROM old) AND finished_at IS NOT NULL RETURNING id
+        SELECT id FROM chutes_runs
+        WHERE id IN (elements(:ids)) AND finished_at IS NOT NULL AND (webhook_status IS NULL OR webhook_status <> 'pending')
+        {lock})
+    DELETE FROM chutes_runs WHERE id IN (SELECT id FROM old) AND finished_at IS NOT NULL
+        AND (webhook_status IS NULL OR webhook_status <> 'pending')
+    RETURNING id
 """
 
 PURGE_EVENTS = """
@@ -175,13 +201,13 @@ CRON_MOVE = """
     UPDATE chutes_cron SET last_tick = :tick, last_run = :id WHERE job = :job AND last_tick < :tick RETURNING job
 """
 
-# Only who moved the cursor to this very run gets it in.
+# Only who moved the cursor to this very run gets it in. `job || ''` as above.
 CRON_INSERT = """
     INSERT INTO chutes_runs(id, job, status, arguments, max_attempts, timeout_ms, run_at, scheduled_for, created_at)
     SELECT last_run, job, 'queued', '{}', CAST(:max_attempts AS BIGINT), CAST(:timeout_ms AS BIGINT), now_ms(), last_tick,
         now_ms() FROM chutes_cron
     WHERE job = :job AND last_run = :id AND NOT EXISTS (
-        SELECT 1 FROM chutes_runs WHERE job = :job AND scheduled_for IS NOT NULL AND finished_at IS NULL)
+        SELECT 1 FROM chutes_runs WHERE job || '' = :job AND scheduled_for IS NOT NULL AND finished_at IS NULL)
     RETURNING *
 """
 

@@ -10,6 +10,8 @@ from chutes.jobs.database import Database, Step
 from chutes.jobs.files_store import FilesStore
 from chutes.jobs.run import Run, Status, new_id
 from chutes.jobs.unsettled import accept
+from chutes.jobs.webhook import WebhookStatus
+from chutes.jobs.webhook_store import WebhookStore
 
 __all__ = ["Ending", "Event", "NewRun", "Store"]
 
@@ -28,6 +30,7 @@ class NewRun:
         priority: higher ones go first.
         delay_ms: before it may begin.
         key: idempotency key.
+        webhook: where its end is told.
     """
 
     job: str
@@ -37,6 +40,7 @@ class NewRun:
     priority: int = 0
     delay_ms: int = 0
     key: str | None = None
+    webhook: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +90,7 @@ class Store:
 
     Attributes:
         files: what the runs have left.
+        webhooks: where the ends of runs are told.
 
     Args:
         database: where they are kept.
@@ -98,6 +103,7 @@ class Store:
         self.worker = worker
         self.database = database
         self.files = FilesStore(database, worker)
+        self.webhooks = WebhookStore(database, worker)
 
     async def open(self) -> None:
         """Connect."""
@@ -111,11 +117,12 @@ class Store:
         """Accept a run, or find the one that has its key; says whether it is new.
 
         Raises:
-            KeyConflict: the key was used with other arguments.
+            KeyConflict: the key was used with other arguments, or another webhook.
         """
         values = {
             "id": new_id(), "job": new.job, "arguments": new.arguments, "max_attempts": new.max_attempts,
             "timeout_ms": new.timeout_ms, "priority": new.priority, "delay_ms": new.delay_ms, "key": new.key,
+            "webhook": new.webhook, "webhook_status": None if new.webhook is None else WebhookStatus.PENDING.value,
         }  # fmt: skip
         steps = [Step(sql.INSERT, values)]
         if new.key is not None:
@@ -131,6 +138,11 @@ class Store:
             raise KeyConflict(
                 f"The key {new.key!r} belongs to run {run.id} of job {new.job!r}, which has other arguments. "
                 "Choose another key, or send the same arguments."
+            )
+        if new.webhook != (run.webhook and run.webhook.url):
+            raise KeyConflict(
+                f"The key {new.key!r} belongs to run {run.id} of job {new.job!r}, which has another webhook. "
+                "Choose another key, or send the same webhook."
             )
         return run, False
 

@@ -26,11 +26,18 @@ def families(meters: "JobMeters") -> Iterator[Metric]:
     yield _histogram("chutes_job_duration_seconds", "Time that an attempt took.", meters.durations)
     text = "Time from when a run might begin to its beginning."
     yield _histogram("chutes_job_start_delay_seconds", text, meters.delays)
-    yield from _stored(meters.waiting, jobs)
+    webhooks = CounterMetricFamily(
+        "chutes_job_webhooks", "Attempts to tell a webhook.", labels=["job", "outcome"]
+    )
+    for (job, outcome), count in sorted(meters.webhooks.copy().items()):
+        webhooks.add_metric([job, outcome], count)
+    yield webhooks
+    yield from _stored(meters, jobs)
 
 
-def _stored(waiting: "Mapping[tuple[str, str], int] | None", jobs: Collection[str]) -> Iterator[Metric]:
+def _stored(meters: "JobMeters", jobs: Collection[str]) -> Iterator[Metric]:
     """What the database knows; while it is away, that alone."""
+    waiting = meters.waiting
     up = int(waiting is not None)
     yield GaugeMetricFamily("chutes_jobs_database_up", "Whether the database of the jobs answers.", value=up)
     if waiting is None:
@@ -40,6 +47,8 @@ def _stored(waiting: "Mapping[tuple[str, str], int] | None", jobs: Collection[st
         for job in jobs:
             family.add_metric([job], waiting.get((job, status), 0))
         yield family
+    text = "Webhooks of ended runs that are to be told, now or later."
+    yield GaugeMetricFamily("chutes_jobs_webhooks_waiting", text, value=meters.webhooks_waiting)
 
 
 def _counter(name: str, text: str, counts: Mapping[str, int], jobs: Collection[str]) -> Metric:

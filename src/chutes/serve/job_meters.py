@@ -34,6 +34,8 @@ class JobMeters:
         delays: seconds from when a run might begin to its beginning, by job.
         waiting: runs by job and status; None while the database cannot be asked.
         skipped: ticks of schedules that were left out, by job.
+        webhooks: attempts to tell a webhook, by job and by what became of them.
+        webhooks_waiting: webhooks of ended runs that are to be told.
     """
 
     def __init__(self, jobs: "Collection[str]") -> None:
@@ -44,6 +46,8 @@ class JobMeters:
         self.retries: Counter[str] = Counter()
         self.durations: dict[str, Distribution] = {}
         self.delays: dict[str, Distribution] = {}
+        self.webhooks: Counter[tuple[str, str]] = Counter()
+        self.webhooks_waiting = 0
 
     def begun(self, run: "Run") -> None:
         """One attempt that begins here."""
@@ -67,6 +71,10 @@ class JobMeters:
     def ended_waiting(self, run: "Run") -> None:
         """One run that was cancelled here before an attempt began, or between two of them."""
         self.runs[run.job, run.status.value] += 1
+
+    def told(self, run: "Run", outcome: str) -> None:
+        """One attempt to tell a webhook."""
+        self.webhooks[run.job, outcome] += 1
 
     def collect(self) -> "Iterable[Metric]":
         """The families that `/metrics` shows; none for a chute without jobs."""

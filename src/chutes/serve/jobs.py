@@ -18,6 +18,7 @@ from chutes.settings import Settings
 if TYPE_CHECKING:
     from chutes.jobs.cron import Cron
     from chutes.jobs.database import Database
+    from chutes.jobs.deliveries import Deliveries, Sender
     from chutes.jobs.runner import Runner
     from chutes.jobs.service import JobService
 
@@ -47,8 +48,10 @@ class ServedJobs:
         self._service: JobService | None = None
         self._retention = settings.job_retention
         self._files_size = settings.job_files_size
+        self._webhooks = settings.webhooks
         self._runner: Runner | None = None
         self._cron: Cron | None = None
+        self._deliveries: Deliveries | None = None
         self._purging: asyncio.Task[None] | None = None
         self._logger = logging.getLogger("chutes.jobs")
 
@@ -59,7 +62,8 @@ class ServedJobs:
             from chutes.jobs.service import JobService
             from chutes.jobs.store import Store
 
-            self._service = JobService(lambda: self._jobs, Store(self._database(), self._worker))
+            store = Store(self._database(), self._worker)
+            self._service = JobService(lambda: self._jobs, store, self._webhooks)
             self._service.ended_waiting.append(self.meters.ended_waiting)
         return self._service
 
@@ -92,6 +96,7 @@ class ServedJobs:
         if not self.runs_here:
             return
         from chutes.jobs.cron import Cron
+        from chutes.jobs.deliveries import Deliveries
         from chutes.jobs.runner import Runner, RunnerOptions
 
         await self.service.open()
@@ -102,7 +107,12 @@ class ServedJobs:
         self._runner.started.append(self.meters.begun)
         self._runner.finished.append(self.meters.ended)
         self._cron = Cron(self.service, lambda: self._jobs)
+        self._deliveries = Deliveries(self.service.store, self._sender)
+        self._deliveries.ended.append(self.meters.told)
+        self._runner.finished.append(self._deliveries.note)
+        self.service.ended_waiting.append(self._deliveries.note)
         self._runner.start()
+        self._deliveries.start()
         self._cron.start()
         self._purging = asyncio.create_task(self._purge(), name="remove old runs")
 
@@ -116,7 +126,10 @@ class ServedJobs:
             await self._cron.stop()
         if self._runner is not None:
             await self._runner.stop(grace)
-        self._runner = self._cron = self._purging = None
+        if self._deliveries is not None:
+            await self._deliveries.stop()
+            self.service.ended_waiting.remove(self._deliveries.note)
+        self._runner = self._cron = self._purging = self._deliveries = None
         if self._service is not None:
             await self._service.close()
 
@@ -129,6 +142,7 @@ class ServedJobs:
                 await self.service.open()
                 store = self.service.store
                 waiting, ticks = await store.waiting(), await store.ticks()
+                self.meters.webhooks_waiting = await store.webhooks.waiting()
         except (StoreError, TimeoutError):
             self.meters.waiting = None
             return
@@ -148,6 +162,12 @@ class ServedJobs:
         except RuntimeError:
             # The loop has ended meanwhile.
             measuring.close()
+
+    def _sender(self) -> "Sender":
+        # With a client of HTTP in it, which few chutes need.
+        from chutes.jobs.webhook_sender import WebhookSender
+
+        return WebhookSender(self._webhooks)
 
     async def _purge(self) -> None:
         """Remove runs that ended long ago, once an hour."""
