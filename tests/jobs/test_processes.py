@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from chutes.jobs.files_kept import FilesKeeper
 from chutes.jobs.run import Status
 from chutes.jobs.store import Ending, NewRun, Store
 from support.child_processes import is_alive, wait_until
@@ -152,3 +153,27 @@ async def test_what_was_accepted_survives_whoever_is_killed(where):
         assert (run.status, len(run.history)) in {
             (Status.SUCCEEDED, run.attempt - 1), (Status.FAILED, run.max_attempts),
         }  # fmt: skip
+
+
+async def test_half_written_files_of_a_killed_process_are_never_seen(where, tmp_path):
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "film").write_bytes(b"whole")
+    async with opened(where) as store, asyncio.timeout(60):
+        await store.insert(NewRun(job="embed", max_attempts=2))
+        with processes(where, "write_half", 1) as (process,):
+            half = process.answer()
+            assert await store.files.sweep() == 0
+            process.kill()
+
+        while not (lost := await store.recover()):
+            await asyncio.sleep(0.05)
+        assert (lost[0].status, lost[0].files) == (Status.QUEUED, ())
+        (run,) = await store.claim(["embed"], 1)
+        kept = await FilesKeeper(store.files, 100).keep(run, tmp_path / "new")
+        run = await store.finish(run, Ending(status=Status.SUCCEEDED, folder=kept.folder, files=kept.files))
+
+        assert ([file.path for file in run.files], run.attempt) == (["film"], 2)
+        assert await store.files.read(run.folder, 0) == b"whole"
+        assert await store.files.sweep() == 1
+        assert await store.files.read(half, 0) == b""
+        assert await store.files.read(run.folder, 0) == b"whole"

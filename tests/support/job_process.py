@@ -103,6 +103,18 @@ async def claim_and_block(store: Store) -> None:
     time.sleep(600)
 
 
+async def write_half(store: Store) -> None:
+    """Take a run, write a few pieces of its files, and stop there until killed."""
+    store.database.lease_ms = min(store.database.lease_ms, 2000)
+    await store.open()
+    (run,) = await store.claim(["embed"], 1)
+    folder = await store.files.begin(run)
+    for number in range(3):
+        assert await store.files.add(folder, number * 5, b"half!")
+    print(folder, flush=True)
+    await asyncio.sleep(600)
+
+
 async def submit_and_work(store: Store) -> None:
     """Submit runs and work on them until killed; print what was accepted, and what was begun."""
     store.database.lease_ms = min(store.database.lease_ms, 2000)
@@ -150,7 +162,7 @@ async def accept(store: Store) -> None:
 FIRST_TICK = 4_000_000_000_000
 ACTIONS = {
     action.__name__: action
-    for action in (accept, claim, claim_and_block, claim_and_fork, fire, submit_and_work)
+    for action in (accept, claim, claim_and_block, claim_and_fork, fire, submit_and_work, write_half)
 }
 
 
