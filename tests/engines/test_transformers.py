@@ -7,7 +7,7 @@ import pytest
 from support.engine_host import engine_host
 from support.engines import ask, engine_python
 from support.tiny_llama import make_tiny_llama
-from support.token_streams import streamed_text, token_streams
+from support.token_streams import token_streams
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
 
@@ -23,7 +23,10 @@ async def test_it_answers_comes_back_when_it_was_killed_and_goes_with_its_parent
         answer = await ask(chat, CHAT, process.headers)
         assert answer["choices"][0]["message"]["role"] == "assistant"
         assert 0 < answer["usage"]["completion_tokens"] <= 8
-        assert await streamed_text(chat, process.headers, CHAT)
+        async with token_streams() as streams:
+            streams.open(chat, process.headers, {**CHAT, "stream": True}, 4)
+            await streams.all_end()
+            assert streams.whole == 4
         async with token_streams() as streams:
             streams.open(chat, process.headers, LONG, 8)
             await streams.all_flow()

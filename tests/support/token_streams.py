@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,7 +15,7 @@ class TokenStreams:
 
     Attributes:
         broken: how many ended by an error.
-        whole: how many ended by `[DONE]`.
+        whole: how many came to their end.
     """
 
     def __init__(self, client: httpx2.AsyncClient) -> None:
@@ -55,7 +56,8 @@ class TokenStreams:
                 answer.raise_for_status()
                 async for line in answer.aiter_lines():
                     flows.set()
-                    if line == "data: [DONE]":
+                    # transformers' server sends no [DONE].
+                    if line == "data: [DONE]" or re.search(r'"finish_reason": *"', line):
                         self.whole += 1
                         return
             self.broken += 1
