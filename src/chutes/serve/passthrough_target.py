@@ -1,7 +1,7 @@
 """Where the calls of a passthrough cord go: which upstream, which path on it, with which headers."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
@@ -11,19 +11,21 @@ from starlette.types import Scope
 
 from chutes.chute.cord import Cord
 from chutes.chute.passthrough import PLACEHOLDER
+from chutes.errors import ServeError
 from chutes.serve.passthrough_headers import Outgoing
 from chutes.serve.upstream import FixedUpstream, Upstream
 
 if TYPE_CHECKING:
     from chutes.serve.app import ServedChute
 
-__all__ = ["DEFAULT_PORT", "Address", "Target", "upstream_of"]
+__all__ = ["DEFAULT_PORT", "Address", "Target", "check_no_loop", "upstream_of"]
 
 DEFAULT_PORT = 8000
 """Where a cord forwards to that names no port, in a chute without an engine; the public SDK's."""
 
 _SAFE = "/:@!$&'()*+,;=~"
 _UNSENDABLE = re.compile(rb"[^\x21-\x7e]")
+_REACHED_FROM_HERE = ("127.0.0.1", "0.0.0.0", "::")  # noqa: S104 - they are compared
 _DOTS = {".", ".."}
 
 
@@ -32,6 +34,22 @@ def upstream_of(served: "ServedChute", cord: Cord) -> Upstream:
     if cord.passthrough_port is not None:
         return FixedUpstream(cord.passthrough_port)
     return served.engine or FixedUpstream(DEFAULT_PORT)
+
+
+def check_no_loop(served: "ServedChute", cords: Iterable[Cord], host: str, port: int) -> None:
+    """Refuse to serve on an address to which passthrough cords forward.
+
+    Raises:
+        ServeError: a call of such a cord would come back to the chute itself, for ever.
+    """
+    if host not in _REACHED_FROM_HERE:
+        return
+    for cord in cords:
+        if upstream_of(served, cord).url == f"http://127.0.0.1:{port}":
+            raise ServeError(
+                f"The passthrough cord {cord.name!r} forwards to port {port}, on which the chute itself listens. Write the "
+                f"port of the server behind it, for example passthrough_port={port + 1}, or serve the chute on another port."
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

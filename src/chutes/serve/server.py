@@ -77,7 +77,7 @@ def serve(chute: Chute, options: ServerOptions, settings: Settings) -> int:
     """Serve `chute` until a signal ends it; returns the exit code of the process.
 
     Raises:
-        ServeError: the address cannot be bound.
+        ServeError: the address cannot be bound, or a passthrough cord leads back to it.
         StartupError: a startup hook failed.
         DefinitionError: a cord or websocket cannot be served.
     """
@@ -87,6 +87,7 @@ def serve(chute: Chute, options: ServerOptions, settings: Settings) -> int:
         served.takes_requests, served.background.runs_here = options.http, options.jobs
         if listener is not None:
             _warn_about_open_door(served, listener)
+            _refuse_loops(served, listener)
         server = _Server(served, listener, probes)
         _quieten_uvicorn()
         try:
@@ -337,6 +338,15 @@ def _warn_about_open_door(served: ServedChute, listener: socket.socket) -> None:
             "to 127.0.0.1.",
             host,
         )
+
+
+def _refuse_loops(served: ServedChute, listener: socket.socket) -> None:
+    forwarded = [cord for cord in served.chute.cords if cord.passthrough]
+    if forwarded:
+        from chutes.serve.passthrough_target import check_no_loop
+
+        host, port = listener.getsockname()[:2]
+        check_no_loop(served, forwarded, str(host), port)
 
 
 def _leave_threads_behind(served: ServedChute, code: int) -> None:
