@@ -2,8 +2,11 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from chutes.errors import StoreError
 from chutes.jobs.files import files_text
@@ -13,6 +16,7 @@ from chutes.jobs.run import Run
 
 __all__ = ["FilesKeeper", "FilesNotKept", "Kept"]
 
+T = TypeVar("T")
 _LOOK_SECONDS = 1.0
 _LEFT_OUT_SHOWN = 5
 _logger = logging.getLogger("chutes.jobs")
@@ -93,13 +97,13 @@ class FilesKeeper:
             _logger.warning("Files of a failed attempt were not removed yet: %s", error)
 
     async def _write(self, run: Run, packing: Packing) -> str | None:
-        folder = await self._store.begin(run)
+        folder = await self._patiently(lambda: self._store.begin(run))
         if folder is None:
             return None
         start, pieces = 0, packing.pieces(CHUNK)
         try:
             while piece := await asyncio.to_thread(next, pieces, b""):
-                if not await self._add(folder, start, piece):
+                if not await self._patiently(partial(self._store.add, folder, start, piece)):
                     return None
                 start += len(piece)
         except BaseException:
@@ -107,13 +111,13 @@ class FilesKeeper:
             raise
         return folder
 
-    async def _add(self, folder: str, start: int, piece: bytes) -> bool:
-        """Write a piece; while the database is away, again and again, for a while."""
+    async def _patiently(self, write: Callable[[], Awaitable[T]]) -> T:
+        """What a write answers; while the database is away, it is tried again and again, for a while."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._patience
         while True:
             try:
-                return await self._store.add(folder, start, piece)
+                return await write()
             except StoreError:
                 if loop.time() > deadline:
                     raise

@@ -13,7 +13,8 @@ CHUNK = 1024 * 1024
 """Bytes of a chunk, at most: one transaction each, so that other work of the database goes on in between."""
 
 _FOLDERS_AT_ONCE = 100
-_CHUNKS_AT_ONCE = 8
+# To free the pages of a chunk takes SQLite longer than to write them.
+_CHUNKS_AT_ONCE = 2
 
 ADD_FOLDER = """
     INSERT INTO chutes_folders(id, run_id, worker, attempt)
