@@ -9,6 +9,8 @@ from chutes.errors import JobFailed
 from chutes.jobs.attempts import RESULT_LIMIT
 from chutes.jobs.run import Status
 from chutes.jobs.runner import RunnerOptions
+from chutes.jobs.sqlite import SQLite, wall_clock
+from chutes.jobs.store import Store
 from chutes.testing import async_wait_until
 from support.background import Background, running
 
@@ -259,4 +261,24 @@ async def test_a_database_that_answers_nothing_does_not_hold_the_end(chute, path
     async with asyncio.timeout(30):
         await background.runner.stop(grace=0.1)
     background.service.store.database.run = answering
+    await background.service.close()
+
+
+async def test_a_clock_that_is_set_back_holds_up_nothing_but_delays(chute, path):
+    @chute.job()
+    async def double(self, number: int):
+        return 2 * number
+
+    offset = [0]
+    background = Background(chute, path)
+    background.service.store = Store(SQLite(path, clock=lambda: wall_clock() + offset[0]), "worker")
+    await background.service.open()
+    late = await background.submit("double", delay=60, number=1)
+    run = await background.submit("double", number=2)
+    offset[0] = -3_600_000
+    background.runner.start()
+
+    assert await run.result(30) == 4
+    assert await late.status() is Status.QUEUED
+    await background.runner.stop(5)
     await background.service.close()

@@ -205,23 +205,24 @@ async def test_a_read_that_fails_says_so(store):
     assert await store.runs() == []
 
 
-async def test_a_clock_that_goes_back_makes_nobody_wait_longer_than_its_step(path):
+async def test_a_clock_that_goes_back_makes_only_delays_longer(path):
     now = wall_clock()
     clock = [now]
     store = Store(SQLite(path, clock=lambda: clock[0]), "test")
     await store.open()
-    await store.insert(NewRun(job="embed"))
+    late, _ = await store.insert(NewRun(job="embed", delay_ms=1000))
+    first, _ = await store.insert(NewRun(job="embed"))
     clock[0] = now - 3_600_000
     second, _ = await store.insert(NewRun(job="embed"))
 
-    (claimed,) = await store.claim(["embed"], 2)
-    assert claimed.id == second.id
-    assert await store.next_in(["embed"]) == 3600
+    claimed = await store.claim(["embed"], 3)
+    assert {run.id for run in claimed} == {first.id, second.id}
+    assert await store.next_in(["embed"]) == 3601
     assert await store.recover() == []
-    ended = await store.finish(claimed, Ending(status=Status.SUCCEEDED))
+    ended = await store.finish(claimed[0], Ending(status=Status.SUCCEEDED))
     assert ended.finished_at == now - 3_600_000
-    clock[0] = now
-    assert len(await store.claim(["embed"], 2)) == 1
+    clock[0] = now + 1000
+    assert [run.id for run in await store.claim(["embed"], 2)] == [late.id]
     await store.close()
 
 

@@ -126,12 +126,13 @@ class Runner:
             self._wake.clear()
             wait = _LOOK_SECONDS
             try:
-                if time.monotonic() - looked >= _LOOK_SECONDS:
+                is_due = time.monotonic() - looked >= _LOOK_SECONDS
+                if is_due:
                     looked = time.monotonic()
                     await self._look_around()
                 elif self._executions:
                     await self._obey()
-                wait = await self._take()
+                wait = await self._take(whatever=is_due)
             except StoreError as error:
                 self._had_trouble = True
                 self._logger.error("%s Jobs wait until it is back.", error)  # noqa: TRY400 - the text says it all
@@ -180,8 +181,12 @@ class Runner:
                 await self._service.store.finish(run, ending)
         self._had_trouble = False
 
-    async def _take(self) -> float:
-        """Begin what may begin; returns the seconds after which to look again."""
+    async def _take(self, *, whatever: bool) -> float:
+        """Begin what may begin; returns the seconds after which to look again.
+
+        Args:
+            whatever: claim in any case where runs wait: after a clock was set back, a later one may begin before the next one.
+        """
         names = list(self._jobs())
         free = self.options.max_jobs - self.running
         if not names or free <= 0:
@@ -189,11 +194,13 @@ class Runner:
         wait = await self._service.store.next_in(names)
         if wait is None:
             return _LOOK_SECONDS
-        if wait > 0:
+        if wait > 0 and not whatever:
             return min(wait, _LOOK_SECONDS)
         for run in await self._service.store.claim(names, free):
             self._begin(run)
-        return 0.0 if self.running < self.options.max_jobs else _LOOK_SECONDS
+        if self.running >= self.options.max_jobs:
+            return _LOOK_SECONDS
+        return min(max(wait, 0.0), _LOOK_SECONDS)
 
     def _begin(self, run: Run) -> None:
         loop = asyncio.get_running_loop()

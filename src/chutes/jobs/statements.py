@@ -64,11 +64,13 @@ INSERT = """
     ON CONFLICT DO NOTHING RETURNING *
 """
 
+# What was to run at once does, even if somebody has set the clock back since.
 # MATERIALIZED: PostgreSQL might read the list anew for each row, and then claim more than `count`.
 # `job || ''` keeps SQLite from the index of all runs of a job, finished ones included; the one of queued runs is short.
 CLAIM = """
     WITH due AS MATERIALIZED (
-        SELECT id FROM chutes_runs WHERE status = 'queued' AND run_at <= now_ms() AND job || '' IN (elements(:jobs))
+        SELECT id FROM chutes_runs
+        WHERE status = 'queued' AND (run_at <= now_ms() OR run_at <= created_at) AND job || '' IN (elements(:jobs))
         ORDER BY priority DESC, run_at, id LIMIT :count {lock})
     UPDATE chutes_runs SET status = 'running', attempt = attempt + 1, worker = :worker, lease_until = now_ms() + :lease_ms,
         started_at = now_ms(), progress = NULL, note = NULL
@@ -77,7 +79,8 @@ CLAIM = """
 """
 
 NEXT = """
-    SELECT run_at - now_ms() AS wait_ms FROM chutes_runs WHERE status = 'queued' AND job || '' IN (elements(:jobs))
+    SELECT CASE WHEN run_at <= created_at THEN 0 ELSE run_at - now_ms() END AS wait_ms FROM chutes_runs
+    WHERE status = 'queued' AND job || '' IN (elements(:jobs))
     ORDER BY run_at LIMIT 1
 """
 
@@ -108,7 +111,7 @@ RECOVER = """
     UPDATE chutes_runs SET
         status = CASE WHEN cancel = 1 THEN 'cancelled' WHEN attempt < max_attempts THEN 'queued' ELSE 'failed' END,
         finished_at = CASE WHEN cancel = 0 AND attempt < max_attempts THEN NULL ELSE now_ms() END,
-        error = 'interrupted', run_at = now_ms(), lease_until = NULL, worker = NULL,
+        error = 'interrupted', lease_until = NULL, worker = NULL,
         history = history || '[' || attempt || ',' || started_at || ',' || now_ms() || ',"interrupted"]' || :newline
     WHERE id IN (SELECT id FROM lost) AND status = 'running'
     RETURNING *
