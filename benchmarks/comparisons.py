@@ -109,6 +109,12 @@ COMPARISONS = {
         ),
         unit="token",
     ),
+    "passthrough": Comparison(
+        title="Calls forwarded to a server on the clients' core: a small JSON body, and events, 200 tokens an answer",
+        workloads=(Workload(name="model", target="/model", body=_PROMPT, connections=16), _STREAM),
+        servers=("raw proxy", "raw proxy, httpx2", "chutes, passthrough"),
+        unit="part",
+    ),
 }
 
 
@@ -183,7 +189,7 @@ def _cells(comparison: Comparison, entry: Entry, sums: Mapping[tuple[str, str], 
 
 def _limits(comparison: Comparison) -> list[str]:
     """Those who take part and are what the others are measured by."""
-    return [name for name in ("raw ASGI", "FastAPI") if name in comparison.servers]
+    return [name for name in ("raw ASGI", "raw proxy", "FastAPI") if name in comparison.servers]
 
 
 def _share(one: Summary, other: Summary | None) -> str:
