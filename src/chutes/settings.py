@@ -34,6 +34,7 @@ VARIABLES = (
     "CHUTES_API_KEY",
     "CHUTES_API_KEYS",
     "CHUTES_DATABASE_URL",
+    "CHUTES_ENGINE_PYTHON",
     "CHUTES_FAST_PATH",
     "CHUTES_HOME",
     "CHUTES_HOST",
@@ -53,9 +54,9 @@ _PREFIX = "CHUTES_"
 _HIGHEST_PORT = 65535
 _MOST_DAYS = 36_525
 _HIGHEST_DESCRIPTOR = 1_048_576
+_UNITS = {"": 1, "kib": 1024, "mib": 1024**2, "gib": 1024**3}
 _SECRET_PREFIX = "whsec_"  # noqa: S105 - what secrets begin with
 _SECRET_BYTES = (24, 64)
-_UNITS = {"": 1, "kib": 1024, "mib": 1024**2, "gib": 1024**3}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +126,7 @@ class Settings:
         database_url: `CHUTES_DATABASE_URL`: the PostgreSQL that keeps the jobs, empty for a file under `home`.
         log_format: `CHUTES_LOG_FORMAT`; "auto" is human on a terminal and JSON elsewhere.
         log_level: `CHUTES_LOG_LEVEL`, None when unset.
+        engine_python: `CHUTES_ENGINE_PYTHON`, the interpreter that has the engine, for chutes that name none.
         fast_path: `CHUTES_FAST_PATH`; "off" has FastAPI itself answer every cord.
         home: `CHUTES_HOME`, the folder for what outlives a process; default `~/.chutes`.
         keeps_jobs: `CHUTES_HOME` or `CHUTES_DATABASE_URL` is set: somebody has said where jobs are kept.
@@ -145,6 +147,7 @@ class Settings:
     database_url: str = field(default="", repr=False)
     log_format: LogFormat = "auto"
     log_level: str | None = None
+    engine_python: str | None = None
     fast_path: bool = True
     home: Path = Path(".chutes")
     keeps_jobs: bool = False
@@ -173,6 +176,7 @@ class Settings:
             database_url=_database_url(env.get("CHUTES_DATABASE_URL", "")),
             log_format=_log_format(env.get("CHUTES_LOG_FORMAT", "")),
             log_level=_log_level(env.get("CHUTES_LOG_LEVEL", "")),
+            engine_python=env.get("CHUTES_ENGINE_PYTHON", "").strip() or None,
             fast_path=_switch("CHUTES_FAST_PATH", env.get("CHUTES_FAST_PATH", "")),
             home=_home(env.get("CHUTES_HOME", "")),
             keeps_jobs=any(env.get(name, "").strip() for name in ("CHUTES_HOME", "CHUTES_DATABASE_URL")),

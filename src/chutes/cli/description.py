@@ -45,6 +45,7 @@ def describe(loaded: LoadedChute, now: datetime) -> dict[str, Any]:
         "stand_ins": list(loaded.stand_ins),
         "config": {field.name: _plain(getattr(config, field.name)) for field in dataclasses.fields(config)}
         | {"passthrough_headers": sorted(config.passthrough_headers)},
+        "engine": None if definition.engine is None else dataclasses.asdict(definition.engine),
         "cords": [_cord(cord, _operation(cord, paths)) for cord in definition.cords],
         "websockets": [_socket(socket) for socket in definition.sockets],
         "jobs": [_job(job, now) for job in definition.jobs.values()],

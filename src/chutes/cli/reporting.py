@@ -5,7 +5,16 @@ from typing import NoReturn
 
 import typer
 
-from chutes.errors import ChutesError, DefinitionError, LoadError, ServeError, SettingsError, StartupError
+from chutes.errors import (
+    ChutesError,
+    DefinitionError,
+    EngineError,
+    LoadError,
+    ModelError,
+    ServeError,
+    SettingsError,
+    StartupError,
+)
 from chutes.tracebacks import format_user_traceback, place_of, user_frames
 
 __all__ = ["refuse", "report", "warn"]
@@ -44,7 +53,8 @@ def warn(text: str) -> None:
 def _needs_traceback(exc: ChutesError) -> bool:
     cause = exc.__cause__
     if isinstance(exc, StartupError):
-        return True
+        # Of a model server that does not start, its own last lines are all that there is to say.
+        return not isinstance(cause, EngineError | ModelError)
     # The text of a LoadError names one place already.
     return isinstance(exc, LoadError) and cause is not None and len(user_frames(cause)) > 1
 

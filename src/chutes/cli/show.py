@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ __all__ = ["show"]
 _JSON = "application/json"
 # Wide enough that no row of a table is ever folded: each is one line for grep.
 _PIPE_WIDTH = 100_000
+_MOST_FIELDS = 20
 _Described = Mapping[str, Any]
 
 
@@ -80,11 +82,21 @@ def _facts(described: _Described) -> list[tuple[str, str]]:
         "hardware": _hardware(config["node_selector"]),
         "concurrency": f"{config['concurrency']} at once, {config['max_queue']} more may wait",
         "template": config["standard_template"],
+        "model": _model(described["engine"]),
         "revision": config["revision"],
         "startup": ", ".join(hook["name"] for hook in described["startup"]),
         "shutdown": ", ".join(hook["name"] for hook in described["shutdown"]),
     }
     return [(name, text) for name, text in facts.items() if text]
+
+
+def _model(engine: _Described | None) -> str:
+    if engine is None:
+        return ""
+    words = " ".join(shlex.quote(word) for word in engine["arguments"])
+    parts = [f"engine {engine['engine']}", *([f"with {words}"] if words else [])]
+    named = "" if engine["served_name"] == engine["model_name"] else f" as {engine['served_name']}"
+    return f"{engine['model_name']}{named}, {', '.join(parts)}"
 
 
 def _hardware(selector: _Described | None) -> str:
@@ -132,8 +144,19 @@ def _input(cord: _Described, schemas: Mapping[str, Any]) -> str:
         for one in cord["parameters"]
     ]
     if cord["input"] is not None:
-        parameters.append(fields_in_words(cord["input"]["schema"], schemas))
+        schema, left_out = _shortened(cord["input"]["schema"])
+        parameters.append(fields_in_words(schema, schemas))
+        parameters += [f"and {left_out} more"] if left_out else []
     return ", ".join(parameters)
+
+
+def _shortened(schema: _Described) -> tuple[_Described, int]:
+    """Of many fields those that must be given, and how many others there are."""
+    fields, required = schema.get("properties", {}), schema.get("required", ())
+    if len(fields) <= _MOST_FIELDS:
+        return schema, 0
+    kept = {name: fields[name] for name in required if name in fields}
+    return {**schema, "properties": kept}, len(fields) - len(kept)
 
 
 def _output(cord: _Described) -> str:

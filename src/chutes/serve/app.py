@@ -110,7 +110,7 @@ class ServedChute:
         if self.app.exception_handlers[RequestValidationError] is request_validation_exception_handler:
             self.app.exception_handlers[RequestValidationError] = _invalid_input
         self.keys = KeyRing.parse(settings.api_keys)
-        self.engine: ServedEngine | None = served_engine(chute)
+        self.engine: ServedEngine | None = served_engine(chute, settings)
         self.admission = Admission(config.concurrency, config.max_queue)
         self.threads = Threads(config.concurrency, name=f"chute-{config.name}")
         # Hooks and health checks take no thread from the cords.

@@ -1,24 +1,27 @@
 """The engine of a chute while the chute is served: started before its hooks, stopped after them."""
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 from chutes.chute.chute import definition_of
 from chutes.chute.engine import EngineSpec
 from chutes.errors import EngineError, ModelError, StartupError
+from chutes.serve.chat_template import has_chat_template
 from chutes.serve.upstream import Upstream
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from prometheus_client.core import Metric
 
     from chutes.chute.chute import Chute
     from chutes.engines import EngineStatus
+    from chutes.models import Model
+    from chutes.settings import Settings
 
 __all__ = ["ModelServer", "ServedEngine", "served_engine"]
 
@@ -67,6 +70,7 @@ class ServedEngine:
         self._concurrency = concurrency
         self.since = int(time.time())
         self._engine: ModelServer | None = None
+        self._converses: bool | None = None
 
     @property
     def name(self) -> str:
@@ -112,10 +116,24 @@ class ServedEngine:
         return name not in self.names and name in (self.spec.served_name, self.spec.model_name)
 
     @property
-    def folder(self) -> "Path | None":
-        """The weights on this machine, where they are known."""
+    def weights(self) -> "Model | None":
+        """The model on this machine, where it is known."""
         prepared = getattr(self._engine, "prepared", None)
-        return prepared.model.path if prepared is not None else None
+        return prepared.model if prepared is not None else None
+
+    async def converses(self) -> bool:
+        """Whether the model knows how a conversation is written down; True where nobody can tell."""
+        weights = self.weights
+        if weights is None or any("--chat-template" in word for word in self.spec.arguments):
+            return True
+        if self._converses is None:
+            self._converses = await asyncio.to_thread(has_chat_template, weights.path)
+        return self._converses
+
+    @property
+    def needs_template(self) -> bool:
+        """Whether it fails at conversations of a model without a template; others refuse them, or know one that fits."""
+        return self._engine is not None and self._engine.status.engine == "transformers"
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -176,7 +194,11 @@ class ServedEngine:
         return EngineRunner(self.spec, concurrency=self._concurrency)
 
 
-def served_engine(chute: "Chute") -> ServedEngine | None:
+def served_engine(chute: "Chute", settings: "Settings") -> ServedEngine | None:
     """The engine of a chute that serves a model; None for any other."""
     spec = definition_of(chute).engine
-    return None if spec is None else ServedEngine(spec, concurrency=chute.config.concurrency)
+    if spec is None:
+        return None
+    if spec.python is None:
+        spec = replace(spec, python=settings.engine_python)
+    return ServedEngine(spec, concurrency=chute.config.concurrency)

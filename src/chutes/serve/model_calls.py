@@ -1,6 +1,5 @@
 """What `self` has in a chute that serves a model: calls of that model, over its engine's own API."""
 
-import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
@@ -16,7 +15,6 @@ from chutes.client.decode import Lines
 from chutes.client.retry import is_refused
 from chutes.errors import CallError, CallFailed, CallRefused, CallRejected, ConnectionFailed
 from chutes.json_values import encode_json
-from chutes.serve.chat_template import has_chat_template
 from chutes.serve.logs import current_request_id
 from chutes.serve.passthrough_connections import Refused, Unanswered
 
@@ -30,7 +28,6 @@ Message = Mapping[str, Any]
 
 _CHAT = "/v1/chat/completions"
 _COMPLETION = "/v1/completions"
-# Without a limit some engines stop at 16 tokens, and others never.
 _MOST_TOKENS = 256
 _LIMITS = frozenset({"max_tokens", "max_completion_tokens"})
 _END = b"[DONE]"
@@ -50,13 +47,12 @@ class ModelCalls:
     def __init__(self, engine: "ServedEngine", connections: "Connections") -> None:
         self._engine = engine
         self._connections = connections
-        self._converses: bool | None = None
 
     async def generate(self, prompt: str | Sequence[Message], *, raw: bool = False, **options: Any) -> str:
         """The model's answer to a prompt, as text.
 
-        A model that has a chat template is asked in a conversation, any other is given the prompt to go on with; that
-        one writes at most 256 tokens unless `max_tokens` says otherwise.
+        A model that has a chat template is asked in a conversation, any other is given the prompt to go on with: at most
+        256 tokens, and a quarter of what it can hold, unless `max_tokens` says otherwise.
 
         Args:
             prompt: a text, or the messages of a conversation.
@@ -97,11 +93,13 @@ class ModelCalls:
 
     async def completion(self, prompt: Any, **options: Any) -> dict[str, Any]:
         """How the model continues a text: the whole answer of the OpenAI API."""
-        return await self._value("POST", _COMPLETION, {"prompt": prompt, **_bounded(options)})
+        return await self._value("POST", _COMPLETION, {"prompt": prompt, **self._bounded(options)})
 
     async def completion_stream(self, prompt: Any, **options: Any) -> AsyncGenerator[dict[str, Any]]:
         """Yield the events of the OpenAI API that make up the answer of `completion`."""
-        async with aclosing(self._events(_COMPLETION, {"prompt": prompt, **_bounded(options)})) as events:
+        async with aclosing(
+            self._events(_COMPLETION, {"prompt": prompt, **self._bounded(options)})
+        ) as events:
             async for event in events:
                 yield event
 
@@ -138,11 +136,15 @@ class ModelCalls:
             return True
         if raw:
             return False
-        if self._converses is None:
-            weights = self._engine.folder
-            given = any("--chat-template" in word for word in self._engine.spec.arguments)
-            self._converses = given or weights is None or await asyncio.to_thread(has_chat_template, weights)
-        return self._converses
+        return await self._engine.converses()
+
+    def _bounded(self, options: dict[str, Any]) -> dict[str, Any]:
+        """The options with a limit: without one some engines stop at 16 tokens, and others never."""
+        if _LIMITS & options.keys():
+            return options
+        weights = self._engine.weights
+        context = (weights.context_length if weights is not None else None) or _MOST_TOKENS * 4
+        return {**options, "max_tokens": min(_MOST_TOKENS, context // 4)}
 
     async def _value(self, method: str, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
         if body is not None and body.get("stream"):
@@ -225,10 +227,6 @@ class ModelCalls:
 
 def _messages(prompt: str | Sequence[Message]) -> Sequence[Message]:
     return [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
-
-
-def _bounded(options: dict[str, Any]) -> dict[str, Any]:
-    return options if _LIMITS & options.keys() else {**options, "max_tokens": _MOST_TOKENS}
 
 
 def _choice(answer: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["OpenAICall", "openai_call", "unknown_model"]
 
+_SILENT = "The model has no chat template: it continues texts, by /v1/completions, and holds no conversation."
+
 
 @dataclass(frozen=True, slots=True)
 class OpenAICall(PassthroughCall):
@@ -28,11 +30,14 @@ class OpenAICall(PassthroughCall):
         """As any passthrough's, with the body checked.
 
         Raises:
-            HTTPException: 400, it is no JSON object; 404, it names a model that is not served.
+            HTTPException: 400, it is no JSON object, or a chat with a model that can hold none; 404, it names another
+                model.
         """
         if upload.whole is None:
             upload.whole = b"".join([part async for part in upload.parts()])
         upload.whole = _with_model(upload.whole, self.engine)
+        if self.cord.name == "chat" and self.engine.needs_template and not await self.engine.converses():
+            raise HTTPException(400, _error(_SILENT, code="no_chat_template"))
         # Not `super()`: a dataclass with slots is made twice, and that names the first.
         return await PassthroughCall.open(self, exchange, scope, upload)
 

@@ -93,18 +93,16 @@ class _Translation:
         body = b"".join(self._body)
         said = None if message.get("more_body", False) else _said_otherwise(start["status"], body)
         if said is not None:
-            length = (b"content-length", str(len(said)).encode())
-            headers = [one for one in start["headers"] if one[0] != b"content-length"]
-            start, body = {**start, "headers": [*headers, length]}, said
+            own = [(b"content-type", b"application/json"), (b"content-length", str(len(said)).encode())]
+            headers = [one for one in start["headers"] if one[0] not in (b"content-type", b"content-length")]
+            start, body = {**start, "headers": [*headers, *own]}, said
         await self._send(start)
         await self._send({**message, "body": body})
 
 
 def _may_be_ours(start: Message) -> bool:
-    return start["status"] >= _BAD and any(
-        name == b"content-type" and value.startswith(b"application/json")
-        for name, value in start.get("headers", ())
-    )
+    kinds = (value for name, value in start.get("headers", ()) if name == b"content-type")
+    return start["status"] >= _BAD and next(kinds, b"").startswith((b"application/json", b"text/plain"))
 
 
 def _said_otherwise(status: int, body: bytes) -> bytes | None:
@@ -112,7 +110,8 @@ def _said_otherwise(status: int, body: bytes) -> bytes | None:
     try:
         found = json.loads(body)
     except ValueError:
-        return None
+        # An engine that fails says so in plain words.
+        found = {"detail": body.decode(errors="replace").strip()}
     if not isinstance(found, dict) or "error" in found or "detail" not in found:
         return None
     return encode_json(openai_error(status, found))
