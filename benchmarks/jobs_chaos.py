@@ -30,6 +30,8 @@ __all__ = ["TROUBLES", "Outcome", "Workers", "chaos", "full_disk", "kills", "sma
 
 PROCESSES = 3
 KILL_EVERY = (0.3, 0.7)
+ACCEPTED_PER_KILL = 250
+LONGEST_WAIT_SECONDS = 20.0
 RESTART_EVERY = (1.5, 3.0)
 AWAY_SECONDS = 0.5
 FULL_SECONDS = 1.0
@@ -108,8 +110,15 @@ Trouble = Callable[[Workers], None]
 
 
 def kills(workers: Workers) -> None:
-    """One process dies."""
+    """One process dies, and not before some runs were accepted since the last one did.
+
+    A kill can make as many runs end twice as the process runs at once, whatever the machine can do meanwhile.
+    """
+    accepted = workers.folder / "accepted"
+    before, until = len(_lines(accepted)), time.monotonic() + LONGEST_WAIT_SECONDS
     time.sleep(random.uniform(*KILL_EVERY))
+    while len(_lines(accepted)) < before + ACCEPTED_PER_KILL and time.monotonic() < until:
+        time.sleep(0.02)
     workers.kill_one()
     told(workers.folder, "kill")
 

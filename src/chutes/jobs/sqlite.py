@@ -222,7 +222,10 @@ class SQLite:
                     work.error = error
 
     def _explain(self, error: Exception) -> StoreError:
-        return StoreError(f"The jobs database {self._path} failed: {error}.")
+        advice = (
+            " Make room on that disk: nothing that was accepted is lost." if "is full" in str(error) else ""
+        )
+        return StoreError(f"The jobs database {self._path} failed: {error}.{advice}")
 
     def _note_changes(self, connection: sqlite3.Connection) -> bool:
         self._looked = time.monotonic()
