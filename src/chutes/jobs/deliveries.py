@@ -168,6 +168,7 @@ class Deliveries:
         except Exception as error:
             self._logger.exception("The webhook of run %s of job %r cannot be told.", run.id, run.job)
             answer = Answer(error=f"{type(error).__name__}: {error}"[:500])
+        warned = False
         while True:
             try:
                 stored = await self._store_answer(run, answer, webhook.attempts)
@@ -175,9 +176,10 @@ class Deliveries:
             except StoreError as error:
                 if self._stopping:
                     return
-                self._logger.warning(
-                    "What became of the webhook of run %s is not stored yet: %s", run.id, error
-                )
+                if not warned:
+                    text = "What became of the webhook of run %s is not stored yet: %s"
+                    self._logger.warning(text, run.id, error)
+                warned = True
                 await asyncio.sleep(_TROUBLE_SECONDS)
         if stored is not None:
             self._tell(stored)
