@@ -11,12 +11,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks import disconnect, instructions, overload, startup
+from benchmarks import disconnect, instructions, llm, overload, startup
 from benchmarks.comparisons import COMPARISONS, Comparison, Entry, compared, take
 from benchmarks.environments import interpreter, version_of
 from benchmarks.forms import FORMS
 from benchmarks.jobs import jobs
-from benchmarks.lineup import SERVERS
+from benchmarks.lineup import SERVERS, Server
 from benchmarks.machine import describe
 from benchmarks.samples import Sample, interleaved, least_disturbed
 
@@ -44,6 +44,7 @@ class Run:
             "disconnect": self._disconnect,
             "instructions": self._instructions,
             "jobs": self._jobs,
+            "llm": self._llm,
         }[name]()
 
     def _comparison(self, comparison: Comparison) -> str:
@@ -106,6 +107,25 @@ class Run:
         )
         return tables
 
+    def _llm(self) -> str:
+        options = self.options
+        chosen = {name: server for name, server in llm.SERVERS.items() if not self.only or name in self.only}
+        clients = [int(count) for count in options.workload] or llm.CLIENTS
+        for name, server in chosen.items():
+            python = interpreter(server.environment, options.cache)
+            try:
+                llm.talks(
+                    name, python, rounds=options.rounds, clients=clients, folder=self.folder, note=self._take
+                )
+            except RuntimeError as error:
+                print(f"No sample: {error}", file=sys.stderr)
+        title = "A language model: SmolLM2-135M-Instruct on llama.cpp"
+        return f"{_about(title, chosen.values())}\n\n{llm.compared(self.samples)}"
+
+    def _take(self, sample: Any) -> None:
+        self.samples.append(sample)
+        print(sample, file=sys.stderr)
+
     def _chosen(self, names: Sequence[str]) -> list[str]:
         return [name for name in names if not self.only or name in self.only]
 
@@ -126,15 +146,18 @@ class Run:
 
 
 def _preface(title: str, entries: Iterable[Entry]) -> str:
-    servers = [SERVERS[entry.server] for entry in entries]
+    return _about(title, [SERVERS[entry.server] for entry in entries], "load by wrk; ")
+
+
+def _about(title: str, servers: Iterable[Server], load: str = "") -> str:
     versions = sorted({f"{one.package} {version_of(one.environment, one.package)}" for one in servers})
-    return f"{title}\n\n{dt.date.today()}, {describe()}, load by wrk; {', '.join(versions)}"
+    return f"{title}\n\n{dt.date.today()}, {describe()}, {load}{', '.join(versions)}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "table", choices=[*COMPARISONS, "startup", "overload", "disconnect", "instructions", "jobs"]
+        "table", choices=[*COMPARISONS, "startup", "overload", "disconnect", "instructions", "jobs", "llm"]
     )
     parser.add_argument("--rounds", type=int, default=3, help="samples of each server (default: 3)")
     parser.add_argument("--seconds", type=int, default=2, help="length of a sample (default: 2)")

