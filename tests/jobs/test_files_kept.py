@@ -237,6 +237,18 @@ async def test_what_is_left_out_is_said_in_the_log_of_the_run(chute, path):
     assert ["'passwd' is a symbolic link" in event.data for event in events] == [True]
 
 
+async def test_a_job_may_say_that_its_files_are_not_to_be_kept(chute, path, temporary):
+    @chute.job(upload=False)
+    async def render(self):
+        (self.jobs.current.directory / "scratch").write_text("scratch")
+        return 1
+
+    async with running(chute, path) as background:
+        run = await background.done(await background.submit("render"))
+        assert (run.status, run.files) == (Status.SUCCEEDED, ())
+    assert list(temporary.iterdir()) == []
+
+
 async def test_a_function_may_remove_its_directory(chute, path):
     @chute.job()
     async def render(self):

@@ -74,7 +74,7 @@ class Job:
         retry_count: attempts after the first, when one fails.
         timeout: seconds that one attempt may take; None for no limit.
         ports: ports that it listens on.
-        upload: whether the files that it leaves behind are kept.
+        upload: whether the files that it leaves in its working directory are kept with the run.
         ssh: whether one may log in while it runs.
 
     Raises:

@@ -329,7 +329,7 @@ class Runner:
 
     async def _keep_files(self, execution: Execution, ending: Ending | None) -> Ending | None:
         """The ending with the files of an attempt that is the last; None when the run is another worker's by now."""
-        root = execution.directory.made
+        root = execution.directory.made if self._jobs()[execution.run.job].upload else None
         if ending is None or ending.status is Status.QUEUED or execution.abandoned or root is None:
             return ending
         try:

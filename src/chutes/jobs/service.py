@@ -295,10 +295,6 @@ class JobRun:
         run = await self.refresh()
         return run_file(self._service.store.files, run, path)
 
-    def open_file(self, path: str) -> "RunFile":
-        """`file`, of the run as it was looked up last."""
-        return run_file(self._service.store.files, self.latest, path)
-
     async def cancel(self) -> bool:
         """End the run: at once when it waits, else as soon as its function lets itself be cancelled.
 
