@@ -17,5 +17,5 @@ from chutes.engines.advice import advice
     ],
 )  # fmt: skip
 def test_what_it_said_is_understood(line, what):
-    said = advice(["first", line, "last"])
-    assert (what in said) if what else said == ""
+    said = advice(["first", f"│ {line} │", "last"])
+    assert said == "" if not what else said.startswith(f"It said: {line}\n") and what in said

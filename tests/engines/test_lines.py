@@ -68,3 +68,26 @@ def test_a_long_line_has_a_short_gist():
     lines = EngineLines("x")
     lines.take("word " * 100)
     assert len(lines.gist) <= 110
+
+
+def test_what_tells_something_of_a_traceback_is_kept():
+    lines = EngineLines("x")
+    frame = ['  File "a.py", line 1, in f', "    return x(", "           ^^^^"]
+    origin = "(EngineCore pid=1) ERROR 11-23 19:10:05 [core.py:1] "
+    for line in ["begin", "Traceback (most recent call last):", *frame, *frame, "ValueError: no"]:
+        lines.take(line)
+    for line in [*frame[:2], "OSError: gone"]:
+        lines.take(origin + line)
+    assert lines.telling == (
+        "begin",
+        "Traceback (most recent call last):",
+        "ValueError: no",
+        origin + "OSError: gone",
+    )
+
+
+def test_no_more_than_the_last_twenty_are_kept_for_telling():
+    lines = EngineLines("x")
+    for number in range(30):
+        lines.take(f"line {number}")
+    assert lines.telling == tuple(f"line {number}" for number in range(10, 30))

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 
 __all__ = ["advice"]
 
+# Some programs draw a box around their errors.
+_FRAME = " \t│"
 _ADVICE = (
     (
         r"out of memory|OutOfMemory|No available memory for the cache|failed to allocate"
@@ -13,7 +15,7 @@ _ADVICE = (
         "example engine_args={'max_model_len': 4096}.",
     ),
     (
-        r"unrecognized argument|invalid choice|error: argument|No such option|Invalid value for"
+        r"unrecognized argument|validation errors? for \w*Config|invalid choice|error: argument|No such option|Invalid value for"
         r"|expected (?:one|at least one) argument",
         "Correct the engine's arguments: engine_args takes them as the engine's own command line does.",
     ),
@@ -36,6 +38,9 @@ _ADVICE = (
 
 
 def advice(lines: Iterable[str]) -> str:
-    """The next thing to try, or nothing when the lines give no hint."""
-    text = "\n".join(lines)
-    return next((said for pattern, said in _ADVICE if re.search(pattern, text, re.IGNORECASE)), "")
+    """The line that tells most, and the next thing to try; nothing when no line gives a hint."""
+    for line in lines:
+        for pattern, said in _ADVICE:
+            if re.search(pattern, line, re.IGNORECASE):
+                return f"It said: {line.strip(_FRAME)}\n{said}"
+    return ""

@@ -22,6 +22,9 @@ _ORIGIN = re.compile(
     r"(?:(?:DEBUG|INFO|WARN|WARNING|ERROR)\b:?(?: [\d-]+ [\d:,]+)?(?: \[[^\]]*\])? *)?"
 )
 _LONGEST_GIST = 110
+_FRAME = re.compile(r'File ".*", line \d+')
+_MARKS = re.compile(r"[\^~ ]*")
+_TELLING = 20
 
 
 class EngineLines:
@@ -53,10 +56,20 @@ class EngineLines:
             else ""
         )
 
-    def clear(self) -> None:
-        """Forget the lines of a process that has ended."""
-        self._lines.clear()
-        self._in_traceback = False
+    @property
+    def telling(self) -> tuple[str, ...]:
+        """The last 20 lines, those left out that tell nothing: the frames of tracebacks."""
+        kept: list[str] = []
+        in_frame = False
+        for line in self._lines:
+            text = _ORIGIN.sub("", line).strip()
+            if _FRAME.match(text):
+                in_frame = True
+            elif in_frame:
+                in_frame = False  # the source line of that frame
+            elif not _MARKS.fullmatch(text):
+                kept.append(line)
+        return tuple(kept[-_TELLING:])
 
     def take(self, text: str) -> None:
         """Log the next line."""

@@ -221,7 +221,7 @@ class EngineRunner:
         self._port = ReservedPort()
         self._lines = EngineLines(self._prepared.engine.name)
         command = self._command(self._prepared, self._port.number)
-        self._lines.least = logging.ERROR
+        self._lines.least = logging.CRITICAL
         self._supervisor = Supervisor(
             command, policy=self._restarts, launcher=self._launches, on_line=self._lines.take
         )
@@ -242,8 +242,7 @@ class EngineRunner:
         try:
             await self._supervisor.wait_ready()
         except ProcessError as exc:
-            hint = advice(self._lines.recent)
-            raise EngineError(f"{exc}\n{hint}" if hint else str(exc)) from None
+            raise EngineError(self._why(exc)) from None
         self._note_ready()
 
     async def stop(self) -> None:
@@ -263,6 +262,14 @@ class EngineRunner:
         if self._folder is not None:
             self._folder.cleanup()
             self._folder = None
+
+    def _why(self, error: ProcessError) -> str:
+        """Why it is not ready, without the frames of its tracebacks, and what to do."""
+        what = str(error).partition(" Its last lines:")[0]
+        lines = [f"  {line}" for line in self._lines.telling]
+        if lines:
+            what += " Its last lines:"
+        return "\n".join(filter(None, (what, *lines, advice(self._lines.recent))))
 
     def _state(self) -> str:
         if self._supervisor is not None:
@@ -303,7 +310,7 @@ class EngineRunner:
             starts = state is State.STARTING
             if state is State.READY:
                 self._note_ready()
-            self._lines.least = logging.ERROR if starts else logging.WARNING
+            self._lines.least = logging.CRITICAL if starts else logging.WARNING
             with suppress(TimeoutError):
                 async with asyncio.timeout(_PROGRESS_SECONDS if starts else None):
                     await supervisor.changed()
@@ -314,7 +321,10 @@ class EngineRunner:
             if silent % _SILENT_TICKS == 0:
                 said = gist
                 logger.info(
-                    "%s starts (%.0f s): %s", prepared.engine.title, self._launches.seconds(), gist or "..."
+                    "%s starts (%.0f s): %s",
+                    prepared.engine.title,
+                    self._launches.seconds(),
+                    gist or "it has said nothing yet",
                 )
 
     def _note_ready(self) -> None:

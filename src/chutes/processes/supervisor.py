@@ -175,7 +175,7 @@ class Supervisor:
             failures = 1 if healthy else failures + 1
             if self._policy.gives_up(failures, was_ready=was_ready):
                 # Who waits for readiness gets the last lines too.
-                why = error if was_ready else error.partition("\n")[0]
+                why = error if was_ready else error.partition(" Its last lines:")[0]
                 logger.error("%s Given up; failures in a row: %d.", why, failures)
                 self._set(Status(state=State.FAILED, failures=failures, error=error))
                 return
