@@ -182,8 +182,8 @@ async def test_a_cancelled_run_leaves_the_files_of_code_that_ended(chute, path):
     async with running(chute, path) as background:
         run = await background.submit("train")
         await async_wait_until(lambda: background.runner.running == 1, 30)
-        while not any((one.directory.made or path) != path for one in background.runner._executions.values()):
-            await asyncio.sleep(0.01)
+        made = background.runner._executions[run.id].directory
+        await async_wait_until(lambda: made.made is not None, 30)
         await run.cancel()
         ended = await background.done(run)
         assert ended.status is Status.CANCELLED
