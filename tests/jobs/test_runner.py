@@ -57,6 +57,25 @@ async def test_a_failed_attempt_is_followed_by_others(chute, path):
     assert all(one.started_at <= one.finished_at for one in run.latest.history)
 
 
+async def test_an_error_shows_the_code_from_the_job_on(chute, path):
+    @chute.job(retry_count=0)
+    def divide(self):
+        return deeper()
+
+    def deeper():
+        return 1 / 0
+
+    async with running(chute, path) as background:
+        run = await background.submit("divide")
+        with pytest.raises(JobFailed):
+            await run.result(30)
+    error = run.latest.error
+    assert error.startswith("Traceback (most recent call last):")
+    assert [word in error for word in ("in divide", "in deeper", "ZeroDivisionError", "runner.py", "attempts.py")] == [
+        True, True, True, False, False,
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("retry_count", [0, 2])
 async def test_after_its_attempts_a_run_has_failed(chute, path, retry_count):
     calls = []

@@ -13,6 +13,7 @@ from chutes.jobs.folders import Directory
 from chutes.jobs.run import Attempt, Run, Status
 from chutes.jobs.store import Ending
 from chutes.json_values import encode_json
+from chutes.tracebacks import is_user_file
 
 __all__ = ["RESULT_LIMIT", "Backoff", "Execution", "ending_of", "failed"]
 
@@ -126,4 +127,9 @@ def _succeeded(execution: Execution, value: Any, backoff: Backoff) -> Ending:
 
 
 def _text(error: BaseException) -> str:
-    return "".join(traceback.format_exception(error))[-_ERROR_LIMIT:]
+    """Its traceback from the job's own function on; how we came to call that says nothing."""
+    place = error.__traceback__
+    while place is not None and not is_user_file(place.tb_frame.f_code.co_filename):
+        place = place.tb_next
+    lines = traceback.format_exception(type(error), error, place or error.__traceback__)
+    return "".join(lines)[-_ERROR_LIMIT:]
