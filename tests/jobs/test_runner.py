@@ -71,7 +71,7 @@ async def test_an_error_shows_the_code_from_the_job_on(chute, path):
             await run.result(30)
     error = run.latest.error
     assert error.startswith("Traceback (most recent call last):")
-    assert [word in error for word in ("in divide", "in deeper", "ZeroDivisionError", "runner.py", "attempts.py")] == [
+    assert [word in error for word in ("in divide", "in deeper", "ZeroDivisionError", "jobs/runner.py", "jobs/attempts.py")] == [
         True, True, True, False, False,
     ]  # fmt: skip
 
