@@ -156,6 +156,27 @@ def test_an_upload_goes_on_as_it_comes_and_memory_stays_flat(other):
     wait_until(lambda: other.left == 1)
 
 
+@pytest.mark.parametrize("way", ["on", "off"])
+def test_many_large_uploads_at_a_time_are_no_burden(other, monkeypatch, way):
+    """Elsewhere bodies that are read at a time are bounded together: these are kept nowhere."""
+    monkeypatch.setenv("CHUTES_FAST_PATH", way)
+    chute = new_chute(concurrency=20, max_body_size=1_400_000)
+    forward(chute, "/run", other.port, name="run")
+    with served(chute) as client, contextlib.ExitStack() as open_ones:
+        connections = []
+        for _ in range(20):
+            connection = open_ones.enter_context(
+                socket.create_connection(("127.0.0.1", port_of(client)), SECONDS)
+            )
+            connection.sendall(b"POST /run HTTP/1.1\r\nHost: x\r\nContent-Length: 1400000\r\n\r\n")
+            connection.sendall(b"x" * 1_300_000)
+            connections.append(connection)
+        wait_until(lambda: other.received == 20 * 1_300_000)
+        for connection in connections:
+            connection.sendall(b"x" * 100_000)
+        assert {connection.recv(4096)[:12] for connection in connections} == {b"HTTP/1.1 200"}
+
+
 def test_a_client_that_reads_slowly_slows_the_upstream():
     body = b"x" * (48 * 1024 * 1024)
     state = {"sent": 0}

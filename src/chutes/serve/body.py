@@ -56,13 +56,19 @@ class Bodies:
 class Body:
     """One body while it is read. Whoever made it closes it when the request is over."""
 
-    __slots__ = ("_bodies", "_held", "_read", "_receive")
+    __slots__ = ("_bodies", "_held", "_kept", "_read", "_receive")
 
     def __init__(self, bodies: Bodies, receive: Receive) -> None:
         self._bodies = bodies
         self._receive = receive
         self._read = 0
         self._held = 0
+        self._kept = True
+
+    def pass_on(self) -> None:
+        """Whoever reads it keeps nothing of it."""
+        self._kept = False
+        self.close()
 
     async def receive(self) -> Message:
         """The next message of the server.
@@ -77,7 +83,7 @@ class Body:
             raise HTTPException(BodyTooLarge.status, self._bodies.text)
         if not message.get("more_body"):
             self.close()
-        elif self._read > SMALL:
+        elif self._kept and self._read > SMALL:
             self._hold()
         return message
 

@@ -7,6 +7,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import Message, Receive
 
+from chutes.serve.body import Body
 from chutes.serve.disconnects import ClientGone, Disconnects, Gone
 
 __all__ = ["Upload"]
@@ -56,6 +57,14 @@ class Upload(Disconnects):
         else:
             self.whole = message.get("body", b"")
 
+    def pass_on(self) -> None:
+        """Say that no part is kept: a body that only passes through is no burden for the memory."""
+        owner = getattr(self._receive, "__self__", None)
+        while isinstance(owner, Disconnects):
+            owner = getattr(owner._receive, "__self__", None)  # noqa: SLF001 - one of our own class
+        if isinstance(owner, Body):
+            owner.pass_on()
+
     async def parts(self) -> AsyncIterator[bytes]:
         """The body, part by part.
 
@@ -63,6 +72,7 @@ class Upload(Disconnects):
             ClientGone: the client left before its end.
             HTTPException: the body is too large.
         """
+        self.pass_on()
         more = True
         while more:
             message = await self.receive()

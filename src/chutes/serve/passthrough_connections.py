@@ -14,7 +14,6 @@ __all__ = ["Connections", "Refused", "Unanswered"]
 CONNECT_SECONDS = 5.0
 # Servers commonly close a connection that was idle for five seconds: ours is gone before, and no call meets its end.
 _IDLE_SECONDS = 3.0
-_MOST_IDLE = 64
 _REPEATABLE = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})
 _TIMEOUT = {"timeout": {"connect": CONNECT_SECONDS}}
 
@@ -81,7 +80,7 @@ class Connections:
             self._pool, self._loop = (
                 httpcore2.AsyncConnectionPool(
                     max_connections=None,
-                    max_keepalive_connections=_MOST_IDLE,
+                    max_keepalive_connections=None,
                     keepalive_expiry=_IDLE_SECONDS,
                     network_backend=Network(),
                 ),
