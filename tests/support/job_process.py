@@ -9,11 +9,17 @@ import sys
 import time
 from pathlib import Path
 
+from chutes.jobs import webhook_store
 from chutes.jobs.database import Database
+from chutes.jobs.deliveries import Deliveries
 from chutes.jobs.postgres import Postgres
 from chutes.jobs.run import Status
 from chutes.jobs.sqlite import SQLite
 from chutes.jobs.store import Ending, NewRun, Store
+from chutes.jobs.webhook_sender import WebhookSender
+from chutes.settings import WebhookSettings
+
+SECRET = "whsec_YSBzZWNyZXQgb2YgdGhlIHRlc3RzLCBubyBtb3Jl"
 
 
 class JobProcess:
@@ -151,6 +157,29 @@ async def fire(store: Store) -> None:
     await store.close()
 
 
+async def end_and_die(store: Store) -> None:
+    """End a run that has a webhook, and be killed before anybody is told."""
+    await store.open()
+    await store.insert(NewRun(job="embed", webhook=os.environ["WEBHOOK"]))
+    (run,) = await store.claim(["embed"], 1)
+    await store.finish(run, Ending(status=Status.SUCCEEDED, result='"kept"'))
+    print(run.id, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+async def end_and_tell(store: Store) -> None:
+    """The same, and tell its webhook until killed."""
+    webhook_store._LEASE_MS = 1000
+    await store.open()
+    await store.insert(NewRun(job="embed", webhook=os.environ["WEBHOOK"]))
+    (run,) = await store.claim(["embed"], 1)
+    await store.finish(run, Ending(status=Status.SUCCEEDED, result='"kept"'))
+    print(run.id, flush=True)
+    settings = WebhookSettings(secrets=(SECRET,), private_hosts=("*",))
+    Deliveries(store, lambda: WebhookSender(settings)).start()
+    await asyncio.sleep(600)
+
+
 async def accept(store: Store) -> None:
     """Open the database, and submit one run."""
     await store.open()
@@ -162,7 +191,17 @@ async def accept(store: Store) -> None:
 FIRST_TICK = 4_000_000_000_000
 ACTIONS = {
     action.__name__: action
-    for action in (accept, claim, claim_and_block, claim_and_fork, fire, submit_and_work, write_half)
+    for action in (
+        accept,
+        claim,
+        claim_and_block,
+        claim_and_fork,
+        end_and_die,
+        end_and_tell,
+        fire,
+        submit_and_work,
+        write_half,
+    )
 }
 
 
