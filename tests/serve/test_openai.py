@@ -103,6 +103,18 @@ def test_tokens_come_and_go(client):
     assert client.post("/detokenize", json={"tokens": tokens}).json() == {"prompt": "ab"}
 
 
+def test_the_tokens_of_llama_cpp_have_the_same_form(chute):
+    with TestClient(chute, engine=FakeEngine("gpt2", engine="llamacpp")) as client:
+        tokens = client.post("/tokenize", json={"prompt": "héllo", "add_special_tokens": False})
+        assert tokens.json() == {"tokens": [104, 233, 108, 108, 111], "count": 5}
+        text = client.post("/detokenize", json={"tokens": tokens.json()["tokens"]})
+        assert text.json() == {"prompt": "héllo"}
+        assert int(text.headers["content-length"]) == len(text.content)
+        refused = client.post("/tokenize", json={"messages": MESSAGES})
+        assert refused.status_code == 400
+        assert error_of(refused)["param"] == "prompt"
+
+
 def test_texts_have_embeddings():
     chute = build_embedding_chute("acme", "acme/vectors")
     with TestClient(chute, engine=FakeEngine("acme/vectors")) as client:

@@ -37,6 +37,7 @@ class FakeEngine:
         answer: Callable[[str], str] | None = None,
         pause: float = 0.0,
         key: str = "fake-key",
+        engine: str = "fake",
     ) -> None:
         """Make one that is not started.
 
@@ -45,9 +46,10 @@ class FakeEngine:
             answer: from the last message, or the prompt, to the text of the answer.
             pause: seconds before each token of a stream.
             key: what requests have to present, as `headers` has it.
+            engine: the engine that it stands for, such as `llamacpp`, in its status and in the forms that differ.
         """
         self.served_name = served_name
-        self.openai = FakeOpenAI(model=served_name, key=key, pause=pause)
+        self.openai = FakeOpenAI(model=served_name, key=key, pause=pause, engine=engine)
         if answer is not None:
             self.openai.answer = answer
         self._url = ""
@@ -97,7 +99,9 @@ class FakeEngine:
     @property
     def status(self) -> EngineStatus:
         """Where it stands now."""
-        return EngineStatus(engine="fake", version="fake 0", model=self.served_name, state=self._state())
+        return EngineStatus(
+            engine=self.openai.engine, version="fake 0", model=self.served_name, state=self._state()
+        )
 
     @property
     def requests(self) -> list[dict[str, Any]]:

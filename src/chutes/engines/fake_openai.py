@@ -26,6 +26,7 @@ class FakeOpenAI:
         key: what callers have to present; empty: nothing.
         answer: makes the text of an answer; a token is a word with the space in front of it.
         pause: seconds before each token of a stream.
+        engine: whose form `/tokenize` and `/detokenize` have: `llamacpp` has its own, all others vLLM's.
         failure: a status with which everything is refused while it is set.
         requests: the bodies of the calls so far, each with its path as `path`.
         aborted: the bodies of those whose caller left before the last token.
@@ -35,6 +36,7 @@ class FakeOpenAI:
     key: str = ""
     answer: Callable[[str], str] = lambda prompt: f"You said: {prompt}"
     pause: float = 0.0
+    engine: str = "fake"
     failure: int | None = None
     requests: list[dict[str, Any]] = field(default_factory=list)
     aborted: list[dict[str, Any]] = field(default_factory=list)
@@ -126,11 +128,14 @@ class FakeOpenAI:
         return JSONResponse({"object": "list", "model": self.model, "data": data, "usage": usage})
 
     def _tokenize(self, body: dict[str, Any]) -> Response:
+        if self.engine == "llamacpp":
+            return JSONResponse({"tokens": [ord(character) for character in str(body.get("content", ""))]})
         numbers = [ord(character) for character in str(body.get("prompt", ""))]
         return JSONResponse({"tokens": numbers, "count": len(numbers), "max_model_len": 4096})
 
     def _detokenize(self, body: dict[str, Any]) -> Response:
-        return JSONResponse({"prompt": "".join(map(chr, body.get("tokens", ())))})
+        key = "content" if self.engine == "llamacpp" else "prompt"
+        return JSONResponse({key: "".join(map(chr, body.get("tokens", ())))})
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,11 @@ class ServedEngine:
         return self._engine is not None and self._engine.status.state == _READY
 
     @property
+    def speaks_llamacpp(self) -> bool:
+        """Whether its `/tokenize` and `/detokenize` are llama.cpp's own."""
+        return self._engine is not None and self._engine.status.engine == "llamacpp"
+
+    @property
     def checks_names(self) -> bool:
         """Whether it refuses names of models that it does not serve; the others answer to any, or go and fetch it."""
         return self._engine is not None and self._engine.status.engine in ("vllm", "sglang")

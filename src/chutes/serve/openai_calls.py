@@ -1,6 +1,8 @@
 """Calls of the OpenAI API on their way to the engine: a body it can read, and a model that it has."""
 
 from dataclasses import dataclass, fields
+from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from fastapi import HTTPException
@@ -8,6 +10,7 @@ from pydantic_core import from_json, to_json
 from starlette.types import Scope
 
 from chutes.serve.exchange import Exchange
+from chutes.serve.llamacpp_words import asked_of_llamacpp, said_by_llamacpp
 from chutes.serve.passthrough import PassthroughCall
 from chutes.serve.passthrough_answer import Forwarded
 from chutes.serve.passthrough_body import Upload
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OpenAICall", "openai_call", "unknown_model"]
 
+_TOKENS = frozenset({"do_tokenize", "do_detokenize"})
 _SILENT = "The model has no chat template: it continues texts, by /v1/completions, and holds no conversation."
 
 
@@ -38,8 +42,18 @@ class OpenAICall(PassthroughCall):
         upload.whole = _with_model(upload.whole, self.engine)
         if self.cord.name == "chat" and self.engine.needs_template and not await self.engine.converses():
             raise HTTPException(400, _error(_SILENT, code="no_chat_template"))
-        # Not `super()`: a dataclass with slots is made twice, and that names the first.
-        return await PassthroughCall.open(self, exchange, scope, upload)
+        if not self._translates:
+            # Not `super()`: a dataclass with slots is made twice, and that names the first.
+            return await PassthroughCall.open(self, exchange, scope, upload)
+        upload.whole = asked_of_llamacpp(self.cord.name, upload.whole)
+        answer = await PassthroughCall.open(self, exchange, scope, upload)
+        if answer.status_code == HTTPStatus.OK:
+            await answer.rewrite(partial(said_by_llamacpp, self.cord.name))
+        return answer
+
+    @property
+    def _translates(self) -> bool:
+        return self.cord.name in _TOKENS and self.engine.speaks_llamacpp
 
 
 def openai_call(call: PassthroughCall, engine: "ServedEngine") -> OpenAICall:

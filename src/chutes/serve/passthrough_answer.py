@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from http import HTTPStatus
 from typing import cast
 
@@ -25,6 +25,7 @@ from chutes.serve.streaming import StreamAborted
 __all__ = ["Forwarded"]
 
 _BODILESS = frozenset({204, 304})
+_CUT = "The upstream ended before its answer was complete."
 _LINE_ENDS = (b"\n", b"\r")
 
 
@@ -61,6 +62,23 @@ class Forwarded(Response):
         """End the upstream's work on it, if that goes on."""
         await self._upstream.aclose()
 
+    async def rewrite(self, change: Callable[[bytes], bytes]) -> None:
+        """Read the whole body, and send what `change` makes of it: for small ones.
+
+        Raises:
+            HTTPException: 502, the upstream ended before its answer was complete.
+        """
+        try:
+            body = change(await self._upstream.aread())
+        except (httpcore2.NetworkError, httpcore2.ProtocolError):
+            raise HTTPException(HTTPStatus.BAD_GATEWAY, _CUT) from None
+        finally:
+            await self._upstream.aclose()
+        self._upstream = httpcore2.Response(self.status_code, content=body)
+        self._left = len(body)
+        kept = [one for one in self.raw_headers if one[0] not in {b"content-length", b"transfer-encoding"}]
+        self.raw_headers = [*kept, (b"content-length", str(self._left).encode())]
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""
         try:
@@ -82,7 +100,7 @@ class Forwarded(Response):
             async with contextlib.nullcontext() if limit is None else limit:
                 await self._send(exchange, send)
         except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:
-            cut = HTTPException(HTTPStatus.BAD_GATEWAY, "The upstream ended before its answer was complete.")
+            cut = HTTPException(HTTPStatus.BAD_GATEWAY, _CUT)
             await self._break_off(error, cut, scope, send)
         except TimeoutError as error:
             if limit is None or not limit.expired():
