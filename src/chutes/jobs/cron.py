@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 from chutes.chute.job import Job
 from chutes.errors import StoreError
+from chutes.jobs.outage import Outage
 from chutes.jobs.service import JobService
 from chutes.jobs.store import NewRun
 from chutes.jobs.ticks import newest_tick, next_tick
@@ -78,12 +79,14 @@ class Cron:
             self._known[job.name] = expression
 
     async def _work(self) -> None:
+        outage = Outage(self._logger, "Schedules wait until it is back.", "Schedules go on.")
         while True:
             try:
                 await self.fire_due()
                 wait = self._next_in()
+                outage.end()
             except StoreError as error:
-                self._logger.error("%s Schedules wait until it is back.", error)  # noqa: TRY400 - the text says it all
+                outage.begin(error)
                 wait = _TROUBLE_SECONDS
             await asyncio.sleep(wait)
 

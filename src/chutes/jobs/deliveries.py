@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from chutes.errors import StoreError
+from chutes.jobs.outage import Outage
 from chutes.jobs.run import Run
 from chutes.jobs.store import Store
 from chutes.jobs.webhook import Webhook, WebhookStatus
@@ -119,13 +120,15 @@ class Deliveries:
             self._logger.warning("Webhooks that were being told wait for a minute: %s", error)
 
     async def _work(self) -> None:
+        outage = Outage(self._logger, "Webhooks wait until it is back.", "Webhooks go on.")
         while not self._stopping:
             self._wake.clear()
             wait = _LOOK_SECONDS
             try:
                 wait = await self._look()
+                outage.end()
             except StoreError as error:
-                self._logger.error("%s Webhooks wait until it is back.", error)  # noqa: TRY400 - the text says it all
+                outage.begin(error)
                 wait = _TROUBLE_SECONDS
             try:
                 async with asyncio.timeout(wait):

@@ -17,6 +17,7 @@ from chutes.errors import StoreError
 from chutes.jobs import statements as sql
 from chutes.jobs.database import Row, Step
 from chutes.jobs.driver import driver, explain, failures, split_cache_size, was_refused, without_secrets
+from chutes.jobs.outage import Outage
 from chutes.jobs.unsettled import UnsettledError
 from chutes.jobs.work import Work, answer
 
@@ -309,14 +310,15 @@ class Postgres:
 
     async def _watch(self) -> None:
         """Renew the leases and listen for the others, over as many connections as it takes."""
+        outage = Outage(_logger, "Leases of jobs are not being renewed.", "Leases are being renewed.")
         while True:
             try:
-                await self._watch_connected()
+                await self._watch_connected(outage)
             except failures() as error:
-                _logger.warning("Leases of jobs are not being renewed. %s", self._explain(error))
+                outage.begin(self._explain(error))
             await asyncio.sleep(_RECONNECT_SECONDS)
 
-    async def _watch_connected(self) -> None:
+    async def _watch_connected(self, outage: Outage) -> None:
         options = self._options() | {"command_timeout": self.lease_ms / 3000}
         connection = await driver().connect(self._url, **options)
         lost = asyncio.Event()
@@ -328,6 +330,7 @@ class Postgres:
             while not lost.is_set():
                 async with connection.transaction():
                     await connection.execute(text, *values)
+                outage.end()
                 self.changed()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(lost.wait(), self.lease_ms / 3000)

@@ -18,6 +18,7 @@ from chutes.jobs.current import CurrentRun, current_run
 from chutes.jobs.files_kept import FilesKeeper, FilesNotKept
 from chutes.jobs.folders import OUTPUT_DIR, Directories, Directory, remove_left_over
 from chutes.jobs.logs import RunLog
+from chutes.jobs.outage import Outage
 from chutes.jobs.run import Run, Status
 from chutes.jobs.service import JobService
 from chutes.jobs.store import Ending
@@ -84,6 +85,7 @@ class Runner:
         self._directories = Directories()
         self._log = RunLog()
         self._logger = logging.getLogger("chutes.jobs")
+        self._outage = Outage(self._logger, "Jobs wait until it is back.", "Jobs go on.")
 
     @property
     def running(self) -> int:
@@ -133,9 +135,10 @@ class Runner:
                 elif self._executions:
                     await self._obey()
                 wait = await self._take(whatever=is_due)
+                self._outage.end()
             except StoreError as error:
                 self._had_trouble = True
-                self._logger.error("%s Jobs wait until it is back.", error)  # noqa: TRY400 - the text says it all
+                self._outage.begin(error)
                 wait = _TROUBLE_SECONDS
             try:
                 async with asyncio.timeout(wait):
