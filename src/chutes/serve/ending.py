@@ -10,15 +10,23 @@ from collections.abc import Callable
 __all__ = ["end_now", "end_soon", "leave_threads_behind"]
 
 _THREADS_SECONDS = 1.0
+_LAST_WORDS_SECONDS = 1.0
 
 
 def end_now(code: int) -> None:
     """End without waiting for tasks and threads."""
+    # In a thread: a signal may have interrupted whoever holds the lock of the log, for good.
+    last_words = threading.Thread(target=_flush, daemon=True)
+    last_words.start()
+    last_words.join(_LAST_WORDS_SECONDS)
+    os._exit(code)
+
+
+def _flush() -> None:
     logging.shutdown()
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
         sys.stderr.flush()
-    os._exit(code)
 
 
 def end_soon(code: int, seconds: float, say: Callable[[], None] | None = None) -> threading.Timer:
