@@ -103,6 +103,19 @@ def test_tokens_come_and_go(client):
     assert client.post("/detokenize", json={"tokens": tokens}).json() == {"prompt": "ab"}
 
 
+def test_no_other_site_may_read_what_the_engine_lets_everybody_read(client, engine):
+    import httpx2
+
+    body, origin = {"prompt": "a"}, {"origin": "http://elsewhere.example"}
+    theirs = httpx2.post(
+        f"{engine.url}/v1/completions", json=body, headers={**engine.headers, **origin}, trust_env=False
+    )
+    assert theirs.headers["access-control-allow-origin"] == "*"
+    ours = client.post("/v1/completions", json=body, headers=origin)
+    assert ours.status_code == 200
+    assert not [name for name in ours.headers if name.startswith("access-control")]
+
+
 def test_the_tokens_of_llama_cpp_have_the_same_form(chute):
     with TestClient(chute, engine=FakeEngine("gpt2", engine="llamacpp")) as client:
         tokens = client.post("/tokenize", json={"prompt": "héllo", "add_special_tokens": False})

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -52,7 +54,9 @@ class FakeOpenAI:
         }
         routes = [Route(path, self._call(path, answer), methods=["POST"]) for path, answer in calls.items()]
         routes += [Route("/health", self._health), Route("/v1/models", self._models)]
-        return Starlette(routes=routes, exception_handlers={404: _unknown_path})
+        # As real engines do.
+        shared = Middleware(CORSMiddleware, allow_origins=["*"])
+        return Starlette(routes=routes, exception_handlers={404: _unknown_path}, middleware=[shared])
 
     def _call(self, path: str, answer: Callable[[dict[str, Any]], Response]) -> Callable[[Request], Any]:
         async def endpoint(request: Request) -> Response:

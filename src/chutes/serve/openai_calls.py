@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["OpenAICall", "openai_call", "unknown_model"]
 
 _TOKENS = frozenset({"do_tokenize", "do_detokenize"})
+_SHARING = b"access-control-"
 _SILENT = "The model has no chat template: it continues texts, by /v1/completions, and holds no conversation."
 
 
@@ -42,12 +43,13 @@ class OpenAICall(PassthroughCall):
         upload.whole = _with_model(upload.whole, self.engine)
         if self.cord.name == "chat" and self.engine.needs_template and not await self.engine.converses():
             raise HTTPException(400, _error(_SILENT, code="no_chat_template"))
-        if not self._translates:
-            # Not `super()`: a dataclass with slots is made twice, and that names the first.
-            return await PassthroughCall.open(self, exchange, scope, upload)
-        upload.whole = asked_of_llamacpp(self.cord.name, upload.whole)
+        if self._translates:
+            upload.whole = asked_of_llamacpp(self.cord.name, upload.whole)
+        # Not `super()`: a dataclass with slots is made twice, and that names the first.
         answer = await PassthroughCall.open(self, exchange, scope, upload)
-        if answer.status_code == HTTPStatus.OK:
+        # Engines let the page of every site read their answers; whom a chute lets is said in the chute.
+        answer.raw_headers = [one for one in answer.raw_headers if not one[0].startswith(_SHARING)]
+        if self._translates and answer.status_code == HTTPStatus.OK:
             await answer.rewrite(partial(said_by_llamacpp, self.cord.name))
         return answer
 
