@@ -197,3 +197,55 @@ def test_only_a_postgresql_can_keep_the_jobs_and_its_password_stays_secret(url):
 
 def test_the_password_of_the_database_is_in_no_repr():
     assert "secret" not in repr(Settings.from_env({"CHUTES_DATABASE_URL": "postgres://me:secret@db/jobs"}))
+
+
+SECRET = "whsec_YSBzZWNyZXQgb2YgdGhlIHRlc3RzLCBubyBtb3Jl"
+OTHER = "whsec_YW5vdGhlciBzZWNyZXQgb2YgdGhlIHRlc3RzLCBsb25n"
+
+
+@pytest.mark.parametrize("between", [",", " ", ", ", "\n"])
+def test_webhooks_may_have_two_secrets(between):
+    settings = Settings.from_env({"CHUTES_WEBHOOK_SECRET": f" {SECRET}{between}{OTHER} "})
+
+    assert settings.webhooks.secrets == (SECRET, OTHER)
+    assert SECRET not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "open sesame",
+        SECRET.removeprefix("whsec_"),
+        "whsec_",
+        "whsec_c2hvcnQ=",
+        "whsec_" + "A" * 400,
+        "whsec_ä",
+    ],
+)
+def test_a_secret_of_webhooks_is_long_and_base64(secret):
+    with pytest.raises(SettingsError, match="`chutes keys webhook`") as caught:
+        Settings.from_env({"CHUTES_WEBHOOK_SECRET": secret})
+
+    assert "sesame" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "hosts"),
+    [
+        ("", ()),
+        ("0", ()),
+        ("off", ()),
+        ("1", ("*",)),
+        (" on ", ("*",)),
+        ("127.0.0.1", ("127.0.0.1",)),
+        ("Hooks.internal, 10.0.0.0/8,fd00::/8", ("hooks.internal", "10.0.0.0/8", "fd00::/8")),
+    ],
+)
+def test_webhooks_may_go_to_some_private_hosts(text, hosts):
+    assert Settings.from_env({"CHUTES_WEBHOOK_ALLOW_PRIVATE": text}).webhooks.private_hosts == hosts
+
+
+@pytest.mark.parametrize("text", ["https://hooks.internal", "hooks.internal:8080", "10.0.0.0/99", "*", "a/b"])
+def test_a_private_host_is_a_name_an_address_or_a_network(text):
+    with pytest.raises(SettingsError, match=r"hooks\.internal,10\.0\.0\.0/8"):
+        Settings.from_env({"CHUTES_WEBHOOK_ALLOW_PRIVATE": text})

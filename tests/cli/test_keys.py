@@ -1,6 +1,7 @@
 """`chutes keys`: a key for the user, and its hash for the file."""
 
 from chutes.serve.auth import KeyRing
+from chutes.settings import Settings
 
 
 def key_and_line(result):
@@ -45,3 +46,10 @@ def test_a_label_of_two_lines_is_refused(cli):
 
 def test_keys_alone_shows_its_commands(cli):
     assert "new" in cli("keys").output
+
+
+def test_a_new_secret_of_webhooks_is_one_that_a_chute_takes(cli):
+    first, second = (cli("keys", "webhook").stdout.strip() for _ in range(2))
+
+    assert first != second
+    assert Settings.from_env({"CHUTES_WEBHOOK_SECRET": first}).webhooks.secrets == (first,)

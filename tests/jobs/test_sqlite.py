@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from chutes.errors import StoreError
-from chutes.jobs import sqlite, statements
+from chutes.jobs import sqlite, statements, webhook_store
 from chutes.jobs.database import Step
 from chutes.jobs.run import Status
 from chutes.jobs.sqlite import SQLite, dialect, wall_clock
@@ -260,6 +260,27 @@ async def test_an_index_without_finished_runs_finds_what_waits(store, path, stat
 
     assert any(index in line for line in plan), plan
     assert not any(line.startswith("SCAN chutes_runs") and "USING" not in line for line in plan), plan
+
+
+@pytest.mark.parametrize(
+    ("statement", "index"),
+    [
+        ("CLAIM", "chutes_runs_webhooks"),
+        ("DELIVERING", "chutes_runs_delivering"),
+        ("NEXT", "chutes_runs_webhooks"),
+        ("RECOVER", "chutes_runs_delivering"),
+        ("WAITING", "chutes_runs_webhooks"),
+    ],
+)
+async def test_an_index_of_what_is_to_be_told_finds_webhooks(store, path, statement, index):
+    text = dialect(getattr(webhook_store, statement))
+    values = dict.fromkeys(re.findall(r":([a-z]\w*)", text), 1) | {"live": "[]"}
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.create_function("now_ms", 0, wall_clock)
+        plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {text}", values)]
+
+    assert any(index in line for line in plan), plan
+    assert not any("chutes_runs_finished" in line for line in plan), plan
 
 
 async def test_a_claim_takes_as_many_instructions_whatever_was_finished_before(store, path):
