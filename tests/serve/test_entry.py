@@ -135,6 +135,8 @@ ERRORS = [
     StopIteration("x"),
     TimeoutError(),
     SystemExit(3),
+    KeyboardInterrupt(),
+    GeneratorExit(),
     asyncio.CancelledError(),
 ]
 

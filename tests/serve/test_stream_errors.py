@@ -113,3 +113,16 @@ def test_an_error_in_a_streaming_response_of_events_is_an_event():
         )
 
     assert answer_of(run).text.startswith("data: 1\n\nevent: error\n")
+
+
+@pytest.mark.parametrize("source", [failing, failing_in_a_thread])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, GeneratorExit, SystemExit])
+def test_what_ends_programs_is_an_error_in_a_stream_too(source, error, caplog):
+    with serving(source([], error()), stream=True) as client:
+        response = client.post("/run")
+        assert (response.status_code, response.json()["detail"]) == (500, "Internal Server Error")
+    with serving(source(["a"], error()), stream=True) as client:
+        with pytest.raises(httpx2.RemoteProtocolError):
+            client.post("/run")
+        assert client.get("/readyz").status_code == 200
+    assert caplog.text.count(f"failed: {error.__name__}") == 2

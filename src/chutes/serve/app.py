@@ -98,6 +98,7 @@ class ServedChute:
 
     Attributes:
         keys: what opens the chute.
+        advised: names of the cords of which the log has said that their streams look like events.
         engine: where passthrough cords forward to that name no port; None in a chute without an engine of its own.
     """
 
@@ -118,6 +119,7 @@ class ServedChute:
         self.meters = Meters(self.admission)
         self.tracing = tracing_of(config, settings.otel)
         self.batchers: list[Batcher] = []
+        self.advised: set[str] = set()
         self.background = ServedJobs(chute, settings)
         self.meters.extra.append(self.background.meters)
         if self.engine is not None:

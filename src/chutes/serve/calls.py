@@ -20,6 +20,7 @@ from chutes.serve.admission import Admission
 from chutes.serve.answers import Answers, is_picture
 from chutes.serve.batching import Batcher
 from chutes.serve.binding import FORM, REQUEST, RESPONSE, Binding
+from chutes.serve.chunks import EVENT_STREAM, looks_like_event
 from chutes.serve.disconnects import CLIENT_CLOSED_REQUEST, ClientGone, Disconnects
 from chutes.serve.exchange import Exchange, OwnExchange, exchange_of, shown_path
 from chutes.serve.metrics import CordMeter
@@ -208,7 +209,21 @@ class CordCall:
         reply.logger = self.served.logger
         reply.deadline, reply.timeout = exchange.deadline, self.cord.timeout
         reply.keep_alive = self.served.chute.config.sse_keep_alive
+        reply.advise = self._advise
         return reply
+
+    def _advise(self, first: Any) -> None:
+        """Say once that a stream of text looks like one of events, which browsers and OpenAI's client would not take."""
+        name = self.cord.name
+        if not isinstance(first, str) or not looks_like_event(first) or name in self.served.advised:
+            return
+        self.served.advised.add(name)
+        self.served.logger.warning(
+            "Cord %r streams what looks like server-sent events, as text/plain. Write output_content_type=%r on the cord, "
+            "or yield dicts.",
+            name,
+            EVENT_STREAM,
+        )
 
 
 def count_refusal(meter: CordMeter, refused: QueueFull) -> None:

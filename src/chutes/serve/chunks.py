@@ -7,7 +7,15 @@ from starlette.exceptions import HTTPException
 
 from chutes.json_values import encode_json
 
-__all__ = ["EVENT_STREAM", "content_type_of", "encoder", "error_event", "framed_event", "is_event_stream"]
+__all__ = [
+    "EVENT_STREAM",
+    "content_type_of",
+    "encoder",
+    "error_event",
+    "framed_event",
+    "is_event_stream",
+    "looks_like_event",
+]
 
 EVENT_STREAM = "text/event-stream"
 _JSON_LINES = ("application/jsonl", "application/x-ndjson", "application/ndjson", "application/json-lines")
@@ -32,6 +40,11 @@ def framed_event(text: str) -> str:
         return text
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     return "".join(f"data: {line}\n" for line in lines) + "\n"
+
+
+def looks_like_event(text: str) -> bool:
+    """Whether somebody seems to have framed an event by hand."""
+    return text.startswith(("data:", "event:"))
 
 
 def encoder(content_type: str) -> Callable[[Any], bytes]:

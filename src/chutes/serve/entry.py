@@ -19,7 +19,7 @@ from chutes.json_values import encode_json
 from chutes.serve.auth import KeyRing
 from chutes.serve.body import Bodies, Body
 from chutes.serve.exchange import Exchange, shown_path
-from chutes.serve.failures import cancelled_from_outside, log_failure, wants_errors
+from chutes.serve.failures import cancelled_from_outside, closed_from_outside, log_failure, wants_errors
 from chutes.serve.lifecycle import State
 from chutes.serve.logs import current_request_id
 from chutes.serve.streaming import StreamAborted
@@ -114,7 +114,7 @@ class Entry:
         except ClientDisconnect:
             # It left in the middle of its body: there is nobody to answer.
             return
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - the edge of the request: nothing may escape unlogged
+        except (Exception, SystemExit, KeyboardInterrupt, GeneratorExit) as error:  # noqa: BLE001 - the edge: nothing may escape unlogged
             await self._failed(scope, exchange, tracked, error)
         finally:
             if body is not None:
@@ -137,6 +137,8 @@ class Entry:
 
     async def _failed(self, scope: Scope, exchange: Exchange, send: Send, error: BaseException) -> None:
         """Log what escaped from the application, and see that the client learns of it."""
+        if closed_from_outside(error):
+            raise error
         self._log(scope, error)
         if not exchange.status:
             await _send_error(send, RequestError("Internal Server Error"), exchange.request_id)

@@ -11,7 +11,7 @@ from chutes.errors import ChutesError
 from chutes.serve.spans import record_error
 from chutes.tracebacks import user_frames
 
-__all__ = ["cancelled_from_outside", "log_failure", "wants_errors"]
+__all__ = ["cancelled_from_outside", "closed_from_outside", "log_failure", "wants_errors"]
 
 _OURS = str(Path(__file__).parent)
 
@@ -34,6 +34,17 @@ def cancelled_from_outside(error: BaseException) -> bool:
     """Whether the server cancels the call; code that awaits a task which was cancelled raises the same by itself."""
     task = asyncio.current_task()
     return isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling() > 0)
+
+
+def closed_from_outside(error: BaseException) -> bool:
+    """Whether a call that will never go on is thrown away; code of its own that raises the same runs in a task."""
+    if not isinstance(error, GeneratorExit):
+        return False
+    try:
+        return asyncio.current_task() is None
+    except RuntimeError:
+        # There is no loop any more.
+        return True
 
 
 def wants_errors(scope: Scope) -> bool:

@@ -90,6 +90,7 @@ class StreamReply(Response):
         deadline: when the stream is ended, on the clock of the event loop; None sets no limit.
         timeout: the seconds that the deadline stands for.
         keep_alive: seconds of silence after which a stream of events gets a comment; 0 sends none.
+        advise: told the first chunk of a stream whose type that chunk decides.
     """
 
     def __init__(
@@ -109,6 +110,7 @@ class StreamReply(Response):
         self.deadline: float | None = None
         self.timeout: float | None = None
         self.keep_alive = 0.0
+        self.advise: Callable[[Any], None] | None = None
         self.logger = logging.getLogger("chutes.serve")
         self._encode: Callable[[Any], bytes] = bytes
         self._chunks = chunks
@@ -186,6 +188,8 @@ class StreamReply(Response):
         self._check(limit)
         if self.media_type is None:
             self.become(self._empty_type if first is _NOTHING else content_type_of(first))
+            if self.advise is not None:
+                self.advise(first)
             if self.is_events:
                 delivery.fill_silences(self.keep_alive)
         if first is _NOTHING:
