@@ -9,7 +9,9 @@ import pytest
 
 from chutes.chute import Batch, Chute
 from chutes.chute.cord import ROUTE_OPTIONS
+from chutes.chute.definition import MODEL_CALLS
 from chutes.settings import VARIABLES
+from chutes.templates import build_embedding_chute, build_sglang_chute, build_vllm_chute
 from chutes.testing import TestClient
 from support.pages import ROOT
 
@@ -120,3 +122,23 @@ def anchors(path: Path) -> set[str]:
     text = re.sub(r"^```.*?^```$", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
     headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_page_of_templates_has_every_parameter_with_its_default():
+    rows = {row[0].lstrip("*"): row[1] for row in table(page("templates.md"), "parameter")}
+    names: dict[str, inspect.Parameter] = {}
+    for build in (build_vllm_chute, build_sglang_chute, build_embedding_chute):
+        names |= {name: one for name, one in parameters(build).items() if name not in names}
+    assert set(rows) == set(names)
+    assert [name for name in rows if name in parameters(build_embedding_chute)] == list(
+        parameters(build_embedding_chute)
+    )
+    for name, default in rows.items():
+        if default == "required":
+            assert names[name].default is inspect.Parameter.empty
+        elif default and name != "image":
+            assert ast.literal_eval(default) == names[name].default, name
+
+
+def test_the_page_of_templates_has_every_call_of_the_model():
+    assert set(re.findall(r"`(?:await )?self\.(\w+)\(", page("templates.md"))) == MODEL_CALLS
