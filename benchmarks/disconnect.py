@@ -1,14 +1,15 @@
 """A client that leaves in the middle: what the server still does for it."""
 
 import asyncio
-import json
 import statistics
+import sys
+import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks.http_client import called, left
-from benchmarks.lineup import SERVERS, Workload
+from benchmarks.http_client import left
+from benchmarks.lineup import SERVERS, STRESSED_PEERS, Server, Workload
 from benchmarks.machine import cores
 from benchmarks.servers.stress import STEP_SECONDS, STEPS
 from benchmarks.serving import serving
@@ -16,11 +17,9 @@ from benchmarks.tables import table
 
 __all__ = ["CASES", "Departure", "departed", "departures"]
 
-CASES = ("chutes, stressed", "FastAPI, stressed", "Litestar, stressed")
+CASES = tuple(f"{name}, stressed" for name in ("chutes", "FastAPI", "Litestar", *STRESSED_PEERS))
 _STAYS_SECONDS = 0.3
 _WORKLOADS = (Workload(name="call", target="/call", body="{}"), Workload(name="stream", target="/stream"))
-# The server is up when it can tell its progress.
-_READY = Workload(name="progress", target="/progress")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,21 +40,33 @@ class Departure:
 
 
 def departed(server: str, python: Path, *, clients: int, folder: Path) -> list[Departure]:
-    """Start the server, and let clients leave it one after the other."""
+    """Start the server for each kind of answer, and let clients leave it one after the other."""
+    found: list[Departure] = []
+    for workload in _WORKLOADS:
+        try:
+            found += _departed(server, workload, python, clients=clients, folder=folder)
+        except (RuntimeError, ValueError) as error:
+            print(f"No sample: {error}", file=sys.stderr)
+    return found
+
+
+def _departed(
+    server: str, workload: Workload, python: Path, *, clients: int, folder: Path
+) -> list[Departure]:
     core, _ = cores()
-    with serving(SERVERS[server], _READY, python, core=core, folder=folder) as served:
-        return [
-            asyncio.run(_leave(server, workload, served.port))
-            for _ in range(clients)
-            for workload in _WORKLOADS
-        ]
+    progress = folder / "progress"
+    plain = SERVERS[server]
+    described = replace(plain, variables={**plain.variables, "PROGRESS": str(progress)})
+    with serving(described, workload, python, core=core, folder=folder) as served:
+        return [_leave(described, workload, served.port, progress) for _ in range(clients)]
 
 
-async def _leave(server: str, workload: Workload, port: int) -> Departure:
-    gone = await left(port, workload.target, workload.body, _STAYS_SECONDS)
-    await asyncio.sleep(STEPS * STEP_SECONDS * 1.5)
-    progress = json.loads((await called(port, _READY.target, None)).body)
-    return departure(server, workload.name, progress["steps"], gone)
+def _leave(server: Server, workload: Workload, port: int, progress: Path) -> Departure:
+    progress.write_text("")
+    gone = asyncio.run(left(port, server.target(workload), server.body(workload), _STAYS_SECONDS))
+    time.sleep(STEPS * STEP_SECONDS * 1.5)
+    steps = [float(line) for line in progress.read_text().split()]
+    return departure(server.name, workload.name, steps, gone)
 
 
 def departure(server: str, kind: str, steps: Sequence[float], gone: float) -> Departure:

@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-__all__ = ["SERVERS", "Server", "Workload"]
+__all__ = ["SERVERS", "STRESSED_PEERS", "Server", "Workload"]
+
+STRESSED_PEERS = ("Robyn", "mosec", "LitServe", "BentoML", "Ray Serve")
+"""Those that take part in the tables of overload and of clients that leave, beside those on uvicorn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,12 +92,15 @@ def _chutes(name: str, module: str) -> Server:
 
 
 # Where LitServe answers everything, whatever the workload.
-_PREDICT = dict.fromkeys(("model", "sleep", "batch", "stream"), "/predict")
-_INFERENCE = dict.fromkeys(("model", "batch", "stream"), "/inference")
+_PREDICT = dict.fromkeys(("model", "sleep", "batch", "stream", "work", "call"), "/predict")
+_INFERENCE = dict.fromkeys(("model", "batch", "stream", "work", "call"), "/inference")
+
+_ROOT = dict.fromkeys(("model", "sleep", "batch", "stream", "work", "call"), "/")
 
 _PROMPT = '{"prompt":"hello world","max_tokens":5,"temperature":0.5}'
 
 _BENTO = "benchmarks.servers.on_bentoml:Benchmark"
+_STRESSED_BENTO = "benchmarks.servers.stress_on_bentoml:Stressed"
 
 SERVERS = {
     server.name: server
@@ -149,7 +155,49 @@ SERVERS = {
             environment="ray",
             package="ray",
             command=("-m", "benchmarks.servers.on_ray", "{workload}", "{port}"),
-            targets=dict.fromkeys(("model", "sleep", "batch", "stream"), "/"),
+            targets=_ROOT,
+            variables={"RAY_USAGE_STATS_ENABLED": "0"},
+        ),
+        Server(
+            name="Robyn, stressed",
+            environment="robyn",
+            package="robyn",
+            command=("-m", "benchmarks.servers.stress_on_robyn", "{port}", "--log-level", "WARN"),
+        ),
+        Server(
+            name="mosec, stressed",
+            environment="mosec",
+            package="mosec",
+            command=(
+                "-m", "benchmarks.servers.stress_on_mosec", "--address", "127.0.0.1", "--port", "{port}",
+                "--log-level", "warning", "--capacity", "480", "--timeout", "60000",
+            ),
+            targets=_INFERENCE,
+            bodies={"stream": "{}"},
+            variables={"WORKLOAD": "{workload}"},
+        ),
+        Server(
+            name="LitServe, stressed",
+            environment="litserve",
+            package="litserve",
+            command=("-m", "benchmarks.servers.stress_on_litserve", "{workload}", "{port}"),
+            targets=_PREDICT,
+            bodies={"stream": "{}"},
+        ),
+        Server(
+            name="BentoML, stressed",
+            environment="bentoml",
+            package="bentoml",
+            command=("-m", "bentoml", "serve", _STRESSED_BENTO, "--host", "127.0.0.1", "--port", "{port}"),
+            bodies={"stream": "{}"},
+            variables={"BENTOML_DO_NOT_TRACK": "1"},
+        ),
+        Server(
+            name="Ray Serve, stressed",
+            environment="ray",
+            package="ray",
+            command=("-m", "benchmarks.servers.stress_on_ray", "{workload}", "{port}"),
+            targets=_ROOT,
             variables={"RAY_USAGE_STATS_ENABLED": "0"},
         ),
     )

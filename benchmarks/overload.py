@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.http_client import Answer, called
-from benchmarks.lineup import SERVERS, Workload
+from benchmarks.lineup import SERVERS, Server, Workload
 from benchmarks.machine import cores
 from benchmarks.servers.stress import SLOTS, WORK_SECONDS
 from benchmarks.serving import Watch, serving
@@ -27,8 +27,15 @@ CASES = (
     ("chutes, stressed", 960),
     ("FastAPI, stressed", None),
     ("Litestar, stressed", None),
+    ("Robyn, stressed", None),
+    ("LitServe, stressed", None),
+    ("mosec, stressed", 480),
+    ("BentoML, stressed", 480),
+    ("Ray Serve, stressed", 480),
 )
-_OK, _BUSY = 200, 503
+_OK = 200
+# mosec and BentoML refuse with the second one.
+_BUSY = (503, 429)
 _WORKLOAD = Workload(name="work", target="/work", body="{}")
 
 
@@ -67,22 +74,23 @@ def overloaded(server: str, queue: int | None, python: Path, *, seconds: float, 
     """Start the server, and send twice what it can answer for some seconds, evenly at random."""
     core, _ = cores()
     plain = SERVERS[server]
-    described = plain if queue is None else replace(plain, variables={"QUEUE": str(queue)})
+    described = plain if queue is None else replace(plain, variables={**plain.variables, "QUEUE": str(queue)})
     with serving(described, _WORKLOAD, python, core=core, folder=folder) as served:
         watch = Watch(served)
-        began, answers = asyncio.run(_send(served.port, seconds))
+        began, answers = asyncio.run(_send(plain, served.port, seconds))
         _, foreign = watch.read(served)
     return judged(server, queue, answers, began=began, seconds=seconds, foreign=foreign)
 
 
-async def _send(port: int, seconds: float) -> tuple[float, list[Answer]]:
+async def _send(server: Server, port: int, seconds: float) -> tuple[float, list[Answer]]:
+    target, body = server.target(_WORKLOAD), server.body(_WORKLOAD)
     gaps = random.Random(1)
     loop = asyncio.get_running_loop()
     began = due = loop.time()
     calls: list[asyncio.Task[Answer]] = []
     while due < began + seconds:
         await asyncio.sleep(due - loop.time())
-        calls.append(asyncio.create_task(called(port, _WORKLOAD.target, _WORKLOAD.body)))
+        calls.append(asyncio.create_task(called(port, target, body)))
         due += gaps.expovariate(2 * CAPACITY)
     return began, list(await asyncio.gather(*calls))
 
@@ -92,7 +100,7 @@ def judged(
 ) -> Overload:
     """What is said of the answers."""
     good = [one for one in answers if one.status == _OK]
-    busy = [one for one in answers if one.status == _BUSY]
+    busy = [one for one in answers if one.status in _BUSY]
     times = sorted(one.seconds for one in good)
     return Overload(
         server=server,
@@ -111,11 +119,12 @@ def judged(
 
 def _told(good: Sequence[Answer], busy: Sequence[Answer]) -> Iterable[float]:
     """What each refusal was told, by the wait that a call in its place would have had."""
-    begun = [(one.sent, float(json.loads(one.body)["began"])) for one in good]
-    for refused in busy:
+    told = [one for one in busy if "retry-after" in one.headers]
+    begun = [(one.sent, float(json.loads(one.body)["began"])) for one in good] if told else []
+    for refused in told:
         before = [began for sent, began in begun if sent <= refused.sent]
         wait = max(before, default=0.0) - refused.sent
-        if wait > 0 and "retry-after" in refused.headers:
+        if wait > 0:
             yield float(refused.headers["retry-after"]) / wait
 
 
@@ -130,7 +139,8 @@ def overloads(found: Iterable[Overload]) -> str:
 
 def _cells(one: Overload) -> list[str]:
     waits = sorted(one.waits)
-    spread = f"{waits[0]:.2f} to {waits[-1]:.2f}, median {statistics.median(waits):.2f}" if waits else ""
+    untold = "none told" if one.refused else ""
+    spread = f"{waits[0]:.2f} to {waits[-1]:.2f}, median {statistics.median(waits):.2f}" if waits else untold
     within = f"{sum(0.5 <= wait <= 1.5 for wait in waits)} of {one.refused}" if one.refused else ""  # noqa: PLR2004
     return [
         one.server, "any number" if one.queue is None else str(one.queue), str(one.sent), str(one.answered),

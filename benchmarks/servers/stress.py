@@ -3,7 +3,8 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 SLOTS = 8
 WORK_SECONDS = 0.05
@@ -13,13 +14,14 @@ STEP_SECONDS = 0.01
 
 
 class Progress:
-    """The steps of the last call, whoever made it."""
+    """The steps of the last call, whoever made it: in a file, as some servers work in a process of their own."""
 
-    def __init__(self) -> None:
-        self.steps: list[float] = []
-
-    def told(self) -> dict:
-        return {"steps": self.steps}
+    def steps(self) -> Iterator[int]:
+        with Path(os.environ["PROGRESS"]).open("w") as file:
+            for number in range(STEPS):
+                file.write(f"{time.monotonic()}\n")
+                file.flush()
+                yield number
 
     async def run(self) -> dict:
         async for _ in self.stream():
@@ -27,15 +29,30 @@ class Progress:
         return {"ok": True}
 
     async def stream(self) -> AsyncIterator[str]:
-        self.steps = []
-        for number in range(STEPS):
-            self.steps.append(time.monotonic())
+        for number in self.steps():
             yield f"data: {number}\n\n"
             await asyncio.sleep(STEP_SECONDS)
+
+    def run_in_thread(self) -> dict:
+        for _ in self.stream_in_thread():
+            pass
+        return {"ok": True}
+
+    def stream_in_thread(self) -> Iterator[str]:
+        for number in self.steps():
+            yield f"data: {number}\n\n"
+            time.sleep(STEP_SECONDS)
 
 
 async def work() -> dict:
     """A call of a model that serves `SLOTS` calls at once."""
     began = time.monotonic()
     await asyncio.sleep(WORK_SECONDS)
+    return {"began": began}
+
+
+def work_in_thread() -> dict:
+    """The same, for servers that give each call a process or a thread."""
+    began = time.monotonic()
+    time.sleep(WORK_SECONDS)
     return {"began": began}

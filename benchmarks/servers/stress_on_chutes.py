@@ -25,8 +25,3 @@ async def call(self: Chute) -> dict:
 async def stream(self: Chute) -> AsyncIterator[str]:
     async for event in progress.stream():
         yield event
-
-
-@chute.cord("/progress", method="GET")
-async def told(self: Chute) -> dict:
-    return progress.told()

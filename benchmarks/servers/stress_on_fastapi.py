@@ -26,8 +26,3 @@ async def call() -> dict:
 @app.get("/stream")
 async def stream() -> StreamingResponse:
     return StreamingResponse(progress.stream(), media_type="text/event-stream")
-
-
-@app.get("/progress")
-async def told() -> dict:
-    return progress.told()

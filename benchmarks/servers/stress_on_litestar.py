@@ -27,9 +27,4 @@ async def stream() -> Stream:
     return Stream(progress.stream(), media_type="text/event-stream")
 
 
-@get("/progress")
-async def told() -> dict:
-    return progress.told()
-
-
-app = Litestar([do_work, call, stream, told])
+app = Litestar([do_work, call, stream])
