@@ -38,7 +38,7 @@ def has_examples(path: Path) -> bool:
 
 
 # A page may start several servers, one of them with a real model.
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_every_example_of_the_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     folder = tmp_path / "page"

@@ -23,6 +23,7 @@ MOST_PASSAGES = 1000
 SHORTEST_PASSAGE = 80
 # Below this similarity a passage is about something else.
 NEAR_ENOUGH = 0.35
+MOST_TOKENS = 60
 NOTHING_FOUND = "The documents say nothing about this."
 
 chute = Chute(
@@ -101,7 +102,7 @@ async def ask(self, question: Question) -> Answer:
     sources = await self.find(question)
     if not sources:
         return Answer(answer=NOTHING_FOUND, sources=[])
-    text = await self.generate(prompt_for(question.question, sources), max_tokens=100, temperature=0)
+    text = await self.generate(prompt_for(question.question, sources), max_tokens=MOST_TOKENS, temperature=0)
     return Answer(answer=text.strip(), sources=sources)
 
 
@@ -114,7 +115,7 @@ async def ask_stream(self, question: Question) -> AsyncIterator[dict[str, Any]]:
         yield {"text": NOTHING_FOUND}
         return
     prompt = prompt_for(question.question, sources)
-    async for text in self.generate_stream(prompt, max_tokens=100, temperature=0):
+    async for text in self.generate_stream(prompt, max_tokens=MOST_TOKENS, temperature=0):
         yield {"text": text}
 
 
