@@ -81,7 +81,7 @@ async def test_an_engine_that_ends_is_started_again_on_the_same_port(model):
             await ask(f"{runner.url}/exit", {})
         await becomes_true(lambda: runner.retry_after() is not None)
         assert runner.retry_after() >= 1
-        await becomes_true(lambda: runner.retry_after() is None, 30)
+        await becomes_true(lambda: runner.retry_after() is None, 60)
         assert runner.url == before[0]
         assert await ask(f"{runner.url}/pids") != before[1]
         assert runner.status.restarts == 1
@@ -90,24 +90,24 @@ async def test_an_engine_that_ends_is_started_again_on_the_same_port(model):
 async def test_an_engine_that_hangs_is_started_again(model, caplog):
     async with runner_of(model, scripted(), health=WATCHFUL) as runner:
         await ask(f"{runner.url}/hang", {})
-        await becomes_true(lambda: runner.status.restarts == 1, 30)
-        await becomes_true(lambda: runner.retry_after() is None, 30)
+        await becomes_true(lambda: runner.status.restarts >= 1, 60)
+        await becomes_true(lambda: runner.retry_after() is None, 60)
         await ask(f"{runner.url}/pids")
     assert "Scripted runs but did not answer 2 checks of its health" in caplog.text
 
 
 async def test_an_engine_that_answers_its_health_checks_with_errors_is_started_again(model):
     async with runner_of(model, scripted("--sick-after", "2"), health=WATCHFUL) as runner:
-        await becomes_true(lambda: runner.status.restarts >= 1, 30)
+        await becomes_true(lambda: runner.status.restarts >= 1, 60)
 
 
 async def test_while_it_starts_again_callers_are_told_to_wait_as_long_as_a_start_takes(model):
-    slow = RestartPolicy(first_delay=20, jitter=0, give_up_before_ready=1)
+    slow = RestartPolicy(first_delay=60, jitter=0, give_up_before_ready=1)
     async with runner_of(model, scripted(), restarts=slow) as runner:
         with pytest.raises(OSError):
             await ask(f"{runner.url}/exit", {})
         await becomes_true(lambda: runner.status.state == "backing off")
-        assert 15 < runner.retry_after() < 20 + 2 * runner.status.seconds_to_ready + 1
+        assert 40 < runner.retry_after() < 60 + 2 * runner.status.seconds_to_ready + 1
         assert "Scripted ended with exit code 3" in runner.status.error
 
 

@@ -17,7 +17,7 @@ SCRIPT = Path(__file__).with_name("scripted_engine.py")
 LAPTOP = Hardware(cores=4, memory_bytes=16 * 10**9)
 SERVER = Hardware(cores=32, memory_bytes=256 * 10**9, gpus=(Gpu(name="NVIDIA L4", memory_bytes=24 * 10**9),))
 QUICK = RestartPolicy(first_delay=0.05, longest_delay=0.2, give_up_before_ready=1)
-WATCHFUL = HealthPolicy(interval=0.1, timeout=0.5, failures=2)
+WATCHFUL = HealthPolicy(interval=0.1, timeout=2, failures=2)
 
 
 def has(cuda: str | None = None, **versions: str) -> Installed:
