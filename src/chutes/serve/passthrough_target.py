@@ -23,6 +23,8 @@ __all__ = ["DEFAULT_PORT", "Address", "Target", "check_no_loop", "upstream_of"]
 DEFAULT_PORT = 8000
 """Where a cord forwards to that names no port, in a chute without an engine; the public SDK's."""
 
+# Where the engine of a template listens in the public SDK: files written for that have it in their own cords.
+_PUBLIC_ENGINE_PORT = 10101
 _SAFE = "/:@!$&'()*+,;=~"
 _UNSENDABLE = re.compile(rb"[^\x21-\x7e]")
 _REACHED_FROM_HERE = ("127.0.0.1", "0.0.0.0", "::")  # noqa: S104 - they are compared
@@ -31,9 +33,10 @@ _DOTS = {".", ".."}
 
 def upstream_of(served: "ServedChute", cord: Cord) -> Upstream:
     """Where the calls of a cord go: to its port, to the chute's engine, or to the port that the public SDK takes."""
-    if cord.passthrough_port is not None:
-        return FixedUpstream(cord.passthrough_port)
-    return served.engine or FixedUpstream(DEFAULT_PORT)
+    port = cord.passthrough_port
+    if served.engine is not None and port in (None, _PUBLIC_ENGINE_PORT):
+        return served.engine
+    return FixedUpstream(DEFAULT_PORT if port is None else port)
 
 
 def check_no_loop(served: "ServedChute", cords: Iterable[Cord], host: str, port: int) -> None:
