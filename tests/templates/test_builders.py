@@ -142,7 +142,7 @@ def test_a_pooling_is_guessed_from_the_family_or_left_to_the_models_files():
     assert '"enable_chunked_processing": true' in said[1]
     assert spec_of(build_embedding_chute("acme", "acme/vectors")).arguments == ()
     last = spec_of(build_embedding_chute("acme", "x", pooling_type="LAST", enable_chunked_processing=False))
-    assert last.arguments == ("--pooler-config", '{"pooling_type": "LAST", "normalize": true}')
+    assert last.arguments == ("--pooler-config", '{"pooling_type": "LAST"}')
     with pytest.raises(DefinitionError, match="Invalid pooling_type 'mean'"):
         build_embedding_chute("acme", "x", pooling_type="mean")
     with pytest.raises(DefinitionError, match="Invalid max_embed_len 0"):

@@ -102,4 +102,4 @@ def _pooler(model_name: object, pooling: str, longest: int, *, chunked: bool) ->
     if kind is None:
         return None
     parts = {"enable_chunked_processing": True, "max_embed_len": longest} if chunked else {}
-    return {"pooling_type": kind, "normalize": True, **parts}
+    return {"pooling_type": kind, **parts}
