@@ -14,6 +14,7 @@ from typing import Any
 from benchmarks import disconnect, instructions, llm, overload, startup
 from benchmarks.comparisons import COMPARISONS, Comparison, Entry, compared, take
 from benchmarks.environments import interpreter, version_of
+from benchmarks.everything import all_tables
 from benchmarks.forms import FORMS
 from benchmarks.jobs import jobs
 from benchmarks.lineup import SERVERS, Server
@@ -36,6 +37,8 @@ class Run:
     def table(self) -> str:
         """Take the samples, and write the table."""
         name = self.options.table
+        if name == "all":
+            return all_tables(cache=self.options.cache, tries=self.options.tries)
         if name in COMPARISONS:
             return self._comparison(COMPARISONS[name])
         return {
@@ -157,7 +160,8 @@ def _about(title: str, servers: Iterable[Server], load: str = "") -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "table", choices=[*COMPARISONS, "startup", "overload", "disconnect", "instructions", "jobs", "llm"]
+        "table",
+        choices=[*COMPARISONS, "startup", "overload", "disconnect", "instructions", "jobs", "llm", "all"],
     )
     parser.add_argument("--rounds", type=int, default=3, help="samples of each server (default: 3)")
     parser.add_argument("--seconds", type=int, default=2, help="length of a sample (default: 2)")

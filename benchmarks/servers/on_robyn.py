@@ -1,12 +1,14 @@
 """Robyn with one process and one worker: python -m benchmarks.servers.on_robyn PORT."""
 
 import asyncio
+import json
 import os
 import sys
+from collections.abc import AsyncIterator
 
-from robyn import Request, Response, Robyn
+from robyn import Request, Response, Robyn, SSEMessage, SSEResponse
 
-from benchmarks.servers.payloads import SLEEP_SECONDS, Answer, Prompt, answer
+from benchmarks.servers.payloads import SLEEP_SECONDS, TOKENS, Answer, Prompt, answer
 
 _read = Prompt.__pydantic_validator__.validate_json
 _write = Answer.__pydantic_serializer__.to_json
@@ -25,6 +27,15 @@ async def model(request: Request) -> Response:
 async def sleep() -> Response:
     await asyncio.sleep(SLEEP_SECONDS)
     return Response(200, {"content-type": "application/json"}, '{"ok":true}')
+
+
+@app.get("/stream")
+async def stream():
+    async def events() -> AsyncIterator[str]:
+        for token in TOKENS:
+            yield SSEMessage(json.dumps({"token": token}))
+
+    return SSEResponse(events())
 
 
 if __name__ == "__main__":

@@ -23,8 +23,9 @@ class Stressed:
         async with self.slots:
             return await work()
 
-    @bentoml.api
-    async def call(self) -> dict:
+    # BentoML keeps the name `call` for itself.
+    @bentoml.api(route="/call")
+    async def long_call(self) -> dict:
         return await self.progress.run()
 
     @bentoml.api
