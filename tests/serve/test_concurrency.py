@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from chutes.testing import AsyncTestClient, TestClient, async_wait_until
+from support.http_servers import wait_until
 from support.serving import new_chute
 
 
@@ -146,24 +147,34 @@ async def test_what_is_no_cord_stands_outside_of_the_limit():
 async def test_never_more_than_the_limit_run_at_once(kind):
     gate = Gate(concurrency=3, max_queue=20)
 
+    async def meet():
+        """The first calls wait for each other, however slow the machine is."""
+        while gate.most < 3:
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(0.005)
+
+    def meet_in_threads():
+        wait_until(lambda: gate.most >= 3)
+        threading.Event().wait(0.005)
+
     async def asynchronous(self):
         with gate:
-            await asyncio.sleep(0.005)
+            await meet()
 
     def synchronous(self):
         with gate:
-            threading.Event().wait(0.005)
+            meet_in_threads()
 
     async def stream(self):
         with gate:
             yield "a"
-            await asyncio.sleep(0.005)
+            await meet()
             yield "b"
 
     def synchronous_stream(self):
         with gate:
             yield "a"
-            threading.Event().wait(0.005)
+            meet_in_threads()
             yield "b"
 
     function = {

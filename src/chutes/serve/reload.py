@@ -124,6 +124,8 @@ class _Reloader:
             if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
                 asyncio.get_running_loop().add_signal_handler(number, self._on_signal)
         self._begin(self._watch())
+        # Its first step begins to watch: what is saved once the program has read the files does not go unseen.
+        await asyncio.sleep(0)
         try:
             await self._start()
             while not isinstance(event := await self._events.get(), _Leave):
