@@ -94,6 +94,8 @@ class Runner:
 
     def start(self) -> None:
         """Begin to take runs."""
+        # Nothing waits for it, however much it is.
+        threading.Thread(target=remove_left_over, name="remove old directories", daemon=True).start()
         self._service.wakes.append(self._wake.set)
         logging.getLogger().addHandler(self._log)
         self._loop_task = asyncio.create_task(self._work(), name="run the jobs")
@@ -122,7 +124,6 @@ class Runner:
         return [one.task for one in self._executions.values() if one.task is not None]
 
     async def _work(self) -> None:
-        await asyncio.to_thread(remove_left_over)
         looked = float("-inf")
         while not self._stopping:
             self._wake.clear()
