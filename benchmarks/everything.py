@@ -38,6 +38,7 @@ PLAN = (
     Part(title="Start and memory", table="startup", rounds=3),
     Part(title="Overload", table="overload", seconds=8),
     Part(title="The client left", table="disconnect"),
+    Part(title="Forwarded calls", table="passthrough"),
 )
 
 
