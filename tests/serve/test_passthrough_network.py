@@ -139,3 +139,17 @@ async def test_closing_waits_for_nobody():
 async def test_nobody_there_is_an_error_of_connecting():
     with unused_address() as address, pytest.raises(httpcore2.ConnectError):
         await open_to(int(address.rpartition(":")[2]))
+
+
+async def test_a_peer_that_takes_no_connection_is_waited_for_no_longer_than_asked():
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+        address = listener.getsockname()
+        waiting = [socket.socket() for _ in range(8)]
+        for one in waiting:
+            # Beyond the backlog nobody is even answered.
+            one.setblocking(False)
+            one.connect_ex(address)
+        with pytest.raises(httpcore2.ConnectTimeout):
+            await Network().connect_tcp("127.0.0.1", address[1], timeout=0.3)
+        for one in waiting:
+            one.close()

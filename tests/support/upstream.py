@@ -98,7 +98,7 @@ def encoded(status: int, headers: list[tuple[str, str]], body: bytes, chunks: in
     return base64.b64encode(json.dumps(told).encode()).decode()
 
 
-def forward(chute: Chute, path: str, port: int, name: str = "", **options: Any) -> None:
+def forward(chute: Chute, path: str, port: int | None, name: str = "", **options: Any) -> None:
     """Give `chute` a cord that forwards to a port; it has a name of its own where none is given."""
 
     async def cord(self, *arguments):

@@ -24,6 +24,7 @@ from chutes.serve.upstream import Upstream
 __all__ = ["PassthroughCall", "end_answer", "passthrough_call"]
 
 _ANSWER = "chutes.forwarded"
+_FINAL = range(200, 600)
 _RETRY_SECONDS = 1
 
 
@@ -97,9 +98,10 @@ class PassthroughCall(CordCall):
             raise self._not_ready(upstream, upstream.retry_after() or _RETRY_SECONDS) from None
         except Unanswered as error:
             self._log(upstream, error)
-            raise HTTPException(
-                502, f"Its upstream {upstream.name!r} gave cord {self.cord.name!r} no answer."
-            ) from None
+            raise self._unanswered(upstream) from None
+        if answer.status not in _FINAL:
+            await answer.aclose()
+            raise self._unanswered(upstream)
         return Forwarded(answer, upload, scope["method"])
 
     def _not_ready(self, upstream: Upstream, seconds: float) -> HTTPException:
@@ -108,6 +110,13 @@ class PassthroughCall(CordCall):
             f"The upstream {upstream.name!r} of cord {self.cord.name!r} is not ready. Try again in {wait} s."
         )
         return HTTPException(503, text, {"Retry-After": str(wait)})
+
+    def _unanswered(self, upstream: Upstream) -> HTTPException:
+        seconds = upstream.retry_after()
+        if seconds is not None:
+            # It has ended meanwhile, and begins anew.
+            return self._not_ready(upstream, seconds)
+        return HTTPException(502, f"The upstream {upstream.name!r} gave cord {self.cord.name!r} no answer.")
 
     def _log(self, upstream: Upstream, error: Exception) -> None:
         self.served.logger.warning(
