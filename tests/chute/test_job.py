@@ -198,3 +198,10 @@ def test_a_port_is_checked_when_it_is_made(arguments, message):
 @pytest.mark.parametrize("proto", ["tcp", "udp", "http"])
 def test_every_port_number_and_protocol_is_fine(port, proto):
     assert Port("web", port, proto).port == port
+
+
+def test_a_webhook_is_an_address():
+    assert make_job(daily_cleanup, webhook="https://example.com").webhook == "https://example.com"
+    for wrong in (7, "", "example.com", "ftp://example.com/", "https://", "https://me:secret@example.com/"):
+        with pytest.raises(DefinitionError, match="Write an address without a password"):
+            make_job(daily_cleanup, webhook=wrong)

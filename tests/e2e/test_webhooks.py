@@ -125,3 +125,24 @@ def test_the_client_submits_with_a_webhook(serve, tmp_path, variables):
 
     assert there.told[0].path == "/hooks?a=1&b=%20"
     assert there.told[0].verified()["data"]["id"] == run.id
+
+
+def test_a_job_has_a_webhook_of_its_own(program, variables):
+    source = """
+from chutes import Chute
+
+chute = Chute(username="me", name="own", image="python:3.11")
+
+@chute.job(webhook="URL")
+async def report(self):
+    return "done"
+"""
+    with receiver(204) as there, receiver(204) as other:
+        program.write(source.replace("URL", there.url))
+        with program.start("app.py", **variables) as chute:
+            assert run_at(chute, submit(chute, "report"))["webhook"]["url"] == there.url
+            submit(chute, "report", url=other.url)
+            chute.wait_until(lambda: there.told and other.told, 60)
+
+    assert (len(there.told), len(other.told)) == (1, 1)
+    assert there.told[0].verified()["data"]["result"] == "done"

@@ -230,3 +230,14 @@ async def test_a_key_stands_for_one_webhook(store):
     for other in (None, URL + "/other"):
         with pytest.raises(KeyConflict, match="another webhook"):
             await store.insert(NewRun(job="embed", key="k", webhook=other))
+
+
+@pytest.mark.parametrize("webhook", [None, URL])
+async def test_the_run_of_a_schedule_has_the_webhook_of_its_job(store, webhook):
+    await store.begin_schedule("nightly", "0 0 * * *")
+    fired = await store.fire(NewRun(job="nightly", webhook=webhook), 4_000_000_000_000)
+
+    assert (fired.webhook and fired.webhook.url) == webhook
+    (run,) = await store.claim(["nightly"], 1)
+    await store.finish(run, DONE)
+    assert len(await store.webhooks.claim(10)) == bool(webhook)

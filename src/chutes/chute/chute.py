@@ -224,7 +224,7 @@ class Chute:
             schedule: cron expression of five fields, or an alias such as `@daily`; UTC unless `timezone=` says otherwise.
             retry_count: further attempts after a failed one.
             timeout: seconds that one attempt may take; None sets no limit.
-            **options: `timezone`, and the public SDK's `ports`, `upload`, `ssh`.
+            **options: `timezone`, `webhook`, and the public SDK's `ports`, `upload`, `ssh`.
 
         Raises:
             DuplicateName: another job has this name.

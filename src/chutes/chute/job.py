@@ -76,6 +76,7 @@ class Job:
         ports: ports that it listens on.
         upload: whether the files that it leaves in its working directory are kept with the run.
         ssh: whether one may log in while it runs.
+        webhook: address that is told of the end of each run, unless its submission names another.
 
     Raises:
         DefinitionError: a value that cannot be, or a schedule on a function that needs arguments.
@@ -90,6 +91,7 @@ class Job:
     ports: tuple[Port, ...] = ()
     upload: bool = True
     ssh: bool = False
+    webhook: str | None = None
 
     def __post_init__(self) -> None:
         _check_name(self.name)
@@ -101,6 +103,7 @@ class Job:
                 raise DefinitionError(
                     f"Invalid {flag}={getattr(self, flag)!r} of job {self.name!r}. Write True or False."
                 )
+        _check_webhook(self.webhook, self.name)
         check_timezone(self.timezone, self.name)
         if self.schedule is not None:
             check_schedule(self.schedule, self.name)
@@ -123,6 +126,7 @@ def make_job(
     ports: Iterable[Port | Mapping[str, Any]] | None = (),
     upload: bool = True,
     ssh: bool = False,
+    webhook: str | None = None,
     **unknown: object,
 ) -> Job:
     """Make the job that `@chute.job(…)` describes, named for its function unless `name` is given.
@@ -146,6 +150,7 @@ def make_job(
         ports=_as_ports(ports),
         upload=upload,
         ssh=ssh,
+        webhook=webhook,
     )
 
 
@@ -208,6 +213,15 @@ def _check_retries(retry_count: object, timeout: object, job: str) -> None:
             f"Invalid timeout={timeout!r} of job {job!r}."
             " Write a number of seconds above 0, for example 30, or None for no limit."
         )
+
+
+def _check_webhook(webhook: object, job: str) -> None:
+    if webhook is None or (isinstance(webhook, str) and re.match(r"https?://[^/@?#]+([/?#]|$)", webhook)):
+        return
+    raise DefinitionError(
+        f"Invalid webhook={webhook!r} of job {job!r}."
+        " Write an address without a password, for example webhook='https://example.com/hooks'."
+    )
 
 
 def _check_runs_without_arguments(function: Callable[..., Any], job: str) -> None:

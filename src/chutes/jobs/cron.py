@@ -63,7 +63,8 @@ class Cron:
             if tick is None or tick <= self._fired.get(job.name, 0):
                 continue
             timeout_ms = None if job.timeout is None else int(job.timeout * 1000)
-            new = NewRun(job=job.name, max_attempts=1 + job.retry_count, timeout_ms=timeout_ms)
+            attempts = 1 + job.retry_count
+            new = NewRun(job=job.name, max_attempts=attempts, timeout_ms=timeout_ms, webhook=job.webhook)
             run = await self._service.store.fire(new, tick)
             self._fired[job.name] = tick
             if run is not None:

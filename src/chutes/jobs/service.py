@@ -160,6 +160,7 @@ class JobService:
         job = self.job(name)
         _check_options(key, delay, priority)
         text = self.arguments(job).check(arguments)
+        webhook = job.webhook if webhook is None else webhook
         if webhook is not None:
             # Most chutes have no webhooks, and an HTTP client takes time to import.
             from chutes.jobs.webhook_addresses import check_url

@@ -206,9 +206,11 @@ CRON_MOVE = """
 
 # Only who moved the cursor to this very run gets it in. `job || ''` as above.
 CRON_INSERT = """
-    INSERT INTO chutes_runs(id, job, status, arguments, max_attempts, timeout_ms, run_at, scheduled_for, created_at)
+    INSERT INTO chutes_runs(
+        id, job, status, arguments, max_attempts, timeout_ms, run_at, scheduled_for, webhook, webhook_status, created_at)
     SELECT last_run, job, 'queued', '{}', CAST(:max_attempts AS BIGINT), CAST(:timeout_ms AS BIGINT), now_ms(), last_tick,
-        now_ms() FROM chutes_cron
+        CAST(:webhook AS TEXT), CASE WHEN CAST(:webhook AS TEXT) IS NULL THEN NULL ELSE 'pending' END, now_ms()
+    FROM chutes_cron
     WHERE job = :job AND last_run = :id AND NOT EXISTS (
         SELECT 1 FROM chutes_runs WHERE job || '' = :job AND scheduled_for IS NOT NULL AND finished_at IS NULL)
     RETURNING *

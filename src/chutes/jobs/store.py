@@ -260,10 +260,11 @@ class Store:
         run_id = new_id()
         values = {
             "job": new.job, "id": run_id, "tick": tick, "max_attempts": new.max_attempts, "timeout_ms": new.timeout_ms,
+            "webhook": new.webhook,
         }  # fmt: skip
         names = {
             sql.CRON_MOVE: ("job", "id", "tick"),
-            sql.CRON_INSERT: ("job", "id", "max_attempts", "timeout_ms"),
+            sql.CRON_INSERT: ("job", "id", "max_attempts", "timeout_ms", "webhook"),
             sql.CRON_SKIPPED: ("job", "id"),
         }
         steps = [Step(text, {name: values[name] for name in wanted}) for text, wanted in names.items()]

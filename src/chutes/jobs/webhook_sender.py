@@ -46,7 +46,7 @@ class WebhookSender:
                 return await self._send(httpx2.URL(url), run)
         except TimeoutError:
             return Answer(error=f"no answer within {_TOTAL_SECONDS:g} s")
-        except (httpx2.HTTPError, OSError, Forbidden, UnicodeError) as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL, OSError, Forbidden, UnicodeError) as error:
             return Answer(error=_text(error))
 
     async def _send(self, url: httpx2.URL, run: Run) -> Answer:
