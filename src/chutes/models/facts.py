@@ -46,7 +46,8 @@ def _of_gguf(path: Path, weights: Sequence[Path]) -> Mapping[str, Any]:
 def _of_folder(folder: Path, weights: Sequence[Path]) -> Mapping[str, Any]:
     config = _config(folder / "config.json")
     architectures = config.get("architectures")
-    length = config.get("max_position_embeddings") or _text_config(config).get("max_position_embeddings")
+    own = config.get("max_position_embeddings") or config.get("n_positions")
+    length = own or _text_config(config).get("max_position_embeddings")
     # Packed weights hold several parameters in one number.
     countable = not config.get("quantization_config") and all(
         file.suffix == ".safetensors" for file in weights
