@@ -269,6 +269,15 @@ def test_without_a_progress_the_log_says_how_it_goes(server, hub, caplog):
     assert caplog.messages[-1].startswith("Downloaded someone/small in ")
 
 
+def test_the_addresses_of_files_stay_out_of_the_log(server, hub, caplog):
+    server.add(NAME, llama_folder())
+    with caplog.at_level(logging.INFO):
+        find_model(NAME, hub=hub)
+    assert caplog.messages
+    assert not [record for record in caplog.records if "stored" in record.getMessage()]
+    assert not logging.getLogger("httpx2").filters
+
+
 def test_without_the_library_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(ModelError, match=r"Install it with: pip install 'openchutes\[models\]'"):

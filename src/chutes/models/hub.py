@@ -1,8 +1,10 @@
 """Models on the hub, and the cache that everything on this machine shares."""
 
 import glob
+import logging
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -75,7 +77,7 @@ class Hub:
             ModelError: it is not there, has no form of `forms`, or cannot be fetched.
         """
         _constants()
-        with explained(name, meant.repository, revision, self):
+        with explained(name, meant.repository, revision, self), _unlogged_requests():
             commit = self._commit(meant.repository, revision)
             folder = self._snapshot(meant.repository, commit)
             files = self._files(meant.repository, commit, folder)
@@ -158,6 +160,21 @@ class Hub:
         from huggingface_hub import HfApi
 
         return HfApi(endpoint=self.endpoint, token=self.token, library_name="chutes")
+
+
+@contextmanager
+def _unlogged_requests() -> Iterator[None]:
+    """Keep the lines of the HTTP client out of the log: the addresses of large files hold signatures that open them."""
+
+    def is_more_than_info(record: logging.LogRecord) -> bool:
+        return record.levelno > logging.INFO
+
+    logger = logging.getLogger("httpx2")
+    logger.addFilter(is_more_than_info)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_more_than_info)
 
 
 def _constants() -> ModuleType:

@@ -1,6 +1,7 @@
 """What went wrong between here and the hub, in words that say what to do."""
 
 import errno
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ __all__ = ["HubPlace", "explained", "not_cached"]
 
 _REFUSED = (401, 403)
 _SERVER_ERROR = 500
+_QUERY = re.compile(r"\?[^\s'\"]{20,}")
 
 
 class HubPlace(Protocol):
@@ -87,7 +89,7 @@ def _answered(exc: Exception, name: str, repository: str, revision: str | None, 
         return (
             f"The hub at {hub.address} fails ({status}) for {name}. Try again later: what was fetched stays."
         )
-    return f"The hub at {hub.address} answered {status} for {name}: {str(exc).splitlines()[0]}"
+    return f"The hub at {hub.address} answered {status} for {name}: {_shortly(exc)}"
 
 
 def _gated(name: str, repository: str, hub: HubPlace) -> str:
@@ -126,5 +128,6 @@ def _disk(name: str, exc: OSError, hub: HubPlace) -> str:
 
 
 def _shortly(exc: BaseException) -> str:
-    text = str(exc).strip().splitlines()
+    # The query of a large file's address is a signature that opens it.
+    text = _QUERY.sub("?...", str(exc)).strip().splitlines()
     return f"{type(exc).__name__}: {text[0]}" if text else type(exc).__name__

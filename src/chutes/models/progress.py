@@ -8,7 +8,7 @@ from typing import Protocol
 
 __all__ = ["LogProgress", "Progress", "size_text"]
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("chutes.models")
 
 _UNITS = ("kB", "MB", "GB", "TB")
 _STEP = 1000
