@@ -240,6 +240,24 @@ def test_a_chute_with_nothing_in_it_can_be_shown(cli):
     ]
 
 
+MODEL = """
+from chutes.templates import build_vllm_chute
+
+chute = build_vllm_chute("acme", "./gpt2", engine_args={"max_model_len": 512})
+"""
+
+
+def test_a_model_is_shown_with_its_engine_and_the_fields_that_it_needs(cli):
+    cli.write("app.py", MODEL)
+
+    lines = [" ".join(line.split()) for line in cli("show", "app.py").stdout.splitlines()]
+
+    assert "model ./gpt2 as gpt2, engine auto, with --max-model-len 512" in lines
+    chat = next(line for line in lines if line.startswith("POST /v1/chat/completions"))
+    assert re.search(r"messages: list\[object\], and \d+ more", chat)
+    assert json.loads(cli("show", "app.py", "--json").stdout)["engine"]["served_name"] == "gpt2"
+
+
 def test_a_terminal_gets_a_table_that_fits(cli, monkeypatch, capsys):
     cli.write("app.py", EVERYTHING)
     monkeypatch.setenv("COLUMNS", "120")

@@ -53,3 +53,7 @@ def test_a_model_comes_with_a_call_to_paste():
     embedding = new_chute(model_name="someone/model", standard_template="embedding")
     assert f"curl -s {url}/v1/embeddings " in banner(embedding, url)
     assert "curl" not in banner(with_cords(), url)
+
+
+def test_a_model_and_its_engine_are_named():
+    assert "· tiny by vLLM ·" in banner(with_cords(), "http://a", model="tiny by vLLM")

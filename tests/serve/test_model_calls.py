@@ -67,21 +67,21 @@ async def test_an_answer_comes_in_pieces(chute, engine):
 
 
 async def test_a_stream_that_is_left_ends_the_engines_work(chute, engine):
-    engine.openai.pause = 0.02
+    engine.openai.pause = 0.05
     async with AsyncTestClient(chute, engine=engine):
-        stream = chute.generate_stream("word " * 500)
+        stream = chute.generate_stream("word " * 2000)
         async for _ in stream:
             break
         await stream.aclose()
-        await async_wait_until(lambda: engine.openai.aborted)
+        await async_wait_until(lambda: engine.openai.aborted, timeout=30)
 
 
 async def test_a_call_that_is_cancelled_ends_the_engines_work(chute, engine):
-    engine.openai.pause = 0.02
+    engine.openai.pause = 0.05
     async with AsyncTestClient(chute, engine=engine):
 
         async def read() -> None:
-            async for _ in chute.generate_stream("word " * 500):
+            async for _ in chute.generate_stream("word " * 2000):
                 begun.set()
 
         begun = asyncio.Event()
@@ -90,7 +90,7 @@ async def test_a_call_that_is_cancelled_ends_the_engines_work(chute, engine):
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        await async_wait_until(lambda: engine.openai.aborted)
+        await async_wait_until(lambda: engine.openai.aborted, timeout=30)
 
 
 async def test_a_chat_is_the_whole_answer_of_the_api(chute, engine):
@@ -153,7 +153,9 @@ def test_a_job_calls_the_model(chute, engine):
 
     with TestClient(chute, engine=engine) as client:
         run = client.post("/jobs/summarize", json={"text": "long"}).json()
-        wait_until(lambda: client.get(f"/jobs/summarize/{run['id']}").json()["status"] == "succeeded")
+        wait_until(
+            lambda: client.get(f"/jobs/summarize/{run['id']}").json()["status"] == "succeeded", timeout=30
+        )
         assert client.get(f"/jobs/summarize/{run['id']}").json()["result"] == "You said: long"
 
 
@@ -180,7 +182,7 @@ async def test_a_call_while_the_engine_is_not_ready_is_refused_at_once(chute, en
 async def test_an_engine_that_ends_in_the_middle_breaks_the_call(chute, engine):
     engine.openai.pause = 0.05
     async with AsyncTestClient(chute, engine=engine):
-        stream = chute.generate_stream("word " * 200)
+        stream = chute.generate_stream("word " * 2000)
         await anext(stream)
         await engine.stop()
         with pytest.raises(ConnectionFailed, match="ended in the middle"):

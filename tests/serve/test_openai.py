@@ -12,6 +12,8 @@ from chutes.testing import FakeEngine, TestClient, wait_until
 
 CHAT = "/v1/chat/completions"
 MESSAGES = [{"role": "user", "content": "Hello"}]
+# Its answer takes longer than any test.
+LONG = [{"role": "user", "content": "word " * 2000}]
 
 
 @pytest.fixture
@@ -164,7 +166,8 @@ def test_metrics_have_the_engine(client):
     assert 'chutes_engine_state{state="ready"} 1.0' in shown
     assert "chutes_engine_restarts_total 0.0" in shown
     client.post(CHAT, json={"messages": MESSAGES})
-    assert 'chutes_requests_total{cord="chat",status="200"} 1.0' in client.get("/metrics").text
+    counted = 'chutes_requests_total{cord="chat",status="200"} 1.0'
+    wait_until(lambda: counted in client.get("/metrics").text)
 
 
 def test_a_missing_key_is_401_in_the_form_of_the_api(chute, engine, monkeypatch):
@@ -187,7 +190,7 @@ def test_a_body_that_is_too_large_is_413_in_the_form_of_the_api(engine):
 
 def test_a_full_queue_is_503_in_the_form_of_the_api(client, engine):
     engine.openai.pause = 0.05
-    with client.stream("POST", CHAT, json={"messages": MESSAGES, "stream": True}) as first:
+    with client.stream("POST", CHAT, json={"messages": LONG, "stream": True}) as first:
         assert first.status_code == 200
         second = client.post(CHAT, json={"messages": MESSAGES})
         assert second.status_code == 503
@@ -196,11 +199,10 @@ def test_a_full_queue_is_503_in_the_form_of_the_api(client, engine):
 
 
 def test_a_client_that_leaves_ends_the_engines_work(client, engine):
-    engine.openai.pause = 0.02
-    body = {"messages": [{"role": "user", "content": "word " * 500}], "stream": True}
-    with client.stream("POST", CHAT, json=body) as answer:
+    engine.openai.pause = 0.05
+    with client.stream("POST", CHAT, json={"messages": LONG, "stream": True}) as answer:
         next(answer.iter_bytes())
-    wait_until(lambda: engine.openai.aborted)
+    wait_until(lambda: engine.openai.aborted, timeout=30)
 
 
 def test_unknown_paths_and_wrong_verbs_speak_as_the_api_does(client):

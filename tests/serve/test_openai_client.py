@@ -23,7 +23,7 @@ def engine() -> FakeEngine:
 @pytest.fixture
 def url(engine: FakeEngine) -> Iterator[str]:
     chute = build_vllm_chute(
-        "acme", "acme/tiny", engine_args="--served-model-name tiny", max_body_size=10_000
+        "acme", "acme/tiny", engine_args="--served-model-name tiny", max_body_size=20_000
     )
     use_engine(chute, engine)
     with asgi_server(chute, lifespan="on") as address:
@@ -85,7 +85,7 @@ def test_errors_are_those_of_the_client(client, engine):
     assert (missing.value.code, missing.value.param) == ("model_not_found", "model")
     assert missing.value.request_id
     with pytest.raises(openai.APIStatusError) as large:
-        chat(client, messages=[{"role": "user", "content": "x" * 20_000}])
+        chat(client, messages=[{"role": "user", "content": "x" * 40_000}])
     assert (large.value.status_code, large.value.code) == (413, "request_too_large")
     engine.openai.failure = 400
     with pytest.raises(openai.BadRequestError, match="told to fail"):
@@ -121,16 +121,16 @@ def test_a_wrong_key_is_an_authentication_error(engine, monkeypatch):
 
 
 def test_a_stream_that_is_closed_ends_the_engines_work(client, engine):
-    engine.openai.pause = 0.02
-    stream = chat(client, messages=[{"role": "user", "content": "word " * 500}], stream=True)
+    engine.openai.pause = 0.05
+    stream = chat(client, messages=[{"role": "user", "content": "word " * 2000}], stream=True)
     next(iter(stream))
     stream.close()
-    wait_until(lambda: engine.openai.aborted)
+    wait_until(lambda: engine.openai.aborted, timeout=30)
 
 
 def test_an_engine_that_breaks_in_a_stream_is_an_error_and_no_short_answer(client, engine):
     engine.openai.pause = 0.05
-    stream = chat(client, messages=[{"role": "user", "content": "word " * 200}], stream=True)
+    stream = chat(client, messages=[{"role": "user", "content": "word " * 2000}], stream=True)
     events = iter(stream)
     next(events)
     engine._end()

@@ -19,8 +19,8 @@ _FIRST_CALLS: Mapping[Task, tuple[str, str]] = MappingProxyType(
 )
 
 
-def banner(chute: Chute, url: str, probe_url: str | None = None) -> str:
-    """A few lines: the cords' URLs, of a model a first call, the docs' URL and the concurrency."""
+def banner(chute: Chute, url: str, probe_url: str | None = None, model: str = "") -> str:
+    """A few lines: the cords' URLs, of a model its name and a first call, the docs' URL and the concurrency."""
     definition, config = definition_of(chute), chute.config
     rows = [(cord.method, cord.path) for cord in definition.cords]
     rows += [("WS", socket.path) for socket in definition.sockets]
@@ -36,6 +36,8 @@ def banner(chute: Chute, url: str, probe_url: str | None = None) -> str:
     facts = (
         [f"docs {url}{docs}"] if docs and config.fastapi_options.get("openapi_url", "/openapi.json") else []
     )
+    if model:
+        facts.append(model)
     facts.append(f"concurrency {config.concurrency}, queue {config.max_queue}")
     if probe_url is not None:
         facts.append(f"probes {probe_url}")

@@ -281,7 +281,11 @@ class _Server(uvicorn.Server):
         if self._probe_url is not None:
             facts["probe_url"] = self._probe_url
             where += f", probes on {self._probe_url}"
-        facts["plain"] = banner(self._served.chute, url, self._probe_url)
+        model = ""
+        if (engine := self._served.engine) is not None:
+            facts |= {"model": engine.served_name, "engine": engine.name}
+            model = f"{engine.served_name} by {engine.name}"
+        facts["plain"] = banner(self._served.chute, url, self._probe_url, model)
         logging.getLogger("chutes.serve").info(
             "%s/%s is ready on %s", config.username, config.name, where, extra=facts
         )
