@@ -13,6 +13,7 @@ KEPT = Outcome(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_nothing_is_lost_in_sqlite(tmp_path):
     outcome = chaos(str(tmp_path / "jobs.db"), tmp_path, seconds=10)
     assert outcome.troubles > 0
@@ -21,6 +22,7 @@ def test_nothing_is_lost_in_sqlite(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_a_disk_that_fills_up_refuses_and_loses_nothing(tmp_path: Path):
     with contextlib.ExitStack() as stack:
         try:
@@ -34,6 +36,7 @@ def test_a_disk_that_fills_up_refuses_and_loses_nothing(tmp_path: Path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_nothing_is_lost_while_the_clock_jumps(tmp_path):
     outcome = chaos(
         str(tmp_path / "jobs.db"), tmp_path, seconds=8, trouble=lambda _: None, more=["--jumping"]

@@ -25,6 +25,12 @@ from support.proxies import Proxy, proxy
 MARK = "do-not-answer"
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine may need longer to connect."""
+    monkeypatch.setattr(unsettled, "_LONGEST_WAIT_SECONDS", 60.0)
+
+
 @pytest.fixture
 async def way(postgres_server) -> AsyncIterator[Proxy]:
     async with proxy(postgres_server.port) as made:
