@@ -17,6 +17,9 @@ ChutesError
 │   └── JobCancelled                 somebody cancelled it
 ├── ModelError                       correct the model's name, or get its weights
 ├── EngineError                      install the model server that it names, or read that server's last lines
+
+
+├── BuildError                       read what the container tool said, or correct the files that the image takes
 ├── ProcessError                     read the last lines of the child process
 ├── RequestError                     (server side) becomes an answer with the class's `status`
 │   ├── BodyTooLarge          413
@@ -41,6 +44,7 @@ ChutesError
 __all__ = [
     "BatchError",
     "BodyTooLarge",
+    "BuildError",
     "CallError",
     "CallFailed",
     "CallRefused",
@@ -152,6 +156,10 @@ class ModelError(ChutesError):
 
 class EngineError(ChutesError):
     """No model server can be started for a model here, or the one that was started did not get ready."""
+
+
+class BuildError(ChutesError):
+    """An image cannot be built: a file is missing, or the container tool is or has failed."""
 
 
 class ProcessError(ChutesError):

@@ -33,6 +33,7 @@ LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 VARIABLES = (
     "CHUTES_API_KEY",
     "CHUTES_API_KEYS",
+    "CHUTES_CONTAINER_TOOL",
     "CHUTES_DATABASE_URL",
     "CHUTES_ENGINE_PYTHON",
     "CHUTES_FAST_PATH",
@@ -124,6 +125,7 @@ class Settings:
         api_keys: `CHUTES_API_KEYS` as written: the keys that a server accepts, or the file that lists them.
         api_key: `CHUTES_API_KEY`: the key that a client sends.
         database_url: `CHUTES_DATABASE_URL`: the PostgreSQL that keeps the jobs, empty for a file under `home`.
+        container_tool: `CHUTES_CONTAINER_TOOL`: what builds images, None when unset.
         log_format: `CHUTES_LOG_FORMAT`; "auto" is human on a terminal and JSON elsewhere.
         log_level: `CHUTES_LOG_LEVEL`, None when unset.
         engine_python: `CHUTES_ENGINE_PYTHON`, the interpreter that has the engine, for chutes that name none.
@@ -145,6 +147,7 @@ class Settings:
     api_keys: str = field(default="", repr=False)
     api_key: str = field(default="", repr=False)
     database_url: str = field(default="", repr=False)
+    container_tool: str | None = None
     log_format: LogFormat = "auto"
     log_level: str | None = None
     engine_python: str | None = None
@@ -174,6 +177,7 @@ class Settings:
             api_keys=env.get("CHUTES_API_KEYS", ""),
             api_key=env.get("CHUTES_API_KEY", ""),
             database_url=_database_url(env.get("CHUTES_DATABASE_URL", "")),
+            container_tool=env.get("CHUTES_CONTAINER_TOOL", "").strip() or None,
             log_format=_log_format(env.get("CHUTES_LOG_FORMAT", "")),
             log_level=_log_level(env.get("CHUTES_LOG_LEVEL", "")),
             engine_python=env.get("CHUTES_ENGINE_PYTHON", "").strip() or None,

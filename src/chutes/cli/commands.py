@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "jobs": "Submit, look at, follow and cancel runs of jobs.",
         "bench": "Load a cord of a running chute, and say how it did.",
         "models": "List, fetch and remove models.",
+        "build": "Make a container image of a chute.",
         "keys": "Make API keys, and secrets for webhooks.",
     }
 )
