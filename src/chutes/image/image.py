@@ -65,7 +65,7 @@ class Image:
 
     @property
     def reference(self) -> str:
-        """What the built image is called, `username/name:tag`; registries want the names in lower case."""
+        """What the recipe is called, `username/name:tag`; registries want the names in lower case."""
         return f"{self.username}/{self.name}".lower() + f":{self.tag}"
 
     @property
