@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from tests.support.require import require, require_program
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.container
 
 BASE = "localhost/chutes-test-python:3.11"
 CONFIGURATION = Path(
