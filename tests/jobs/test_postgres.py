@@ -342,7 +342,9 @@ async def test_an_index_without_finished_runs_finds_what_waits(
     store, postgres_server, schema, statement, index
 ):
     text, names = postgres._dialect(getattr(statements, statement), schema)
-    known = {"jobs": '["embed"]', "live": "[]", "worker": "w", "newline": "\n", "job": "embed", "id": "1"}
+    known = {
+        "jobs": '["embed"]', "live": "[]", "worker": "w", "newline": "\n", "job": "embed", "id": "1", "webhook": None,
+    }  # fmt: skip
     connection = await asyncpg.connect(postgres_server.url())
     try:
         await connection.execute(FINISHED_RUNS.format(schema=schema))
