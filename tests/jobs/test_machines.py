@@ -1,12 +1,17 @@
 """Several machines, as processes that share nothing but a PostgreSQL."""
 
 import asyncio
+import json
+import os
 import re
 import secrets
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import asyncpg
+import httpx2
 import pytest
 
 from support.chute_process import ChuteProcess, chute_process
@@ -107,3 +112,43 @@ def test_a_chute_whose_database_is_away_does_not_start_and_says_why(folder):
 
     assert "127.0.0.1:1/jobs failed" in server.text
     assert "secret" not in server.text
+
+
+def probed(worker: ChuteProcess, name: str) -> float:
+    """The sum of what a worker's metrics show of the job `greet` under this name."""
+
+    def address() -> str | None:
+        return next((line["probe_url"] for line in worker.lines if "probe_url" in line), None)
+
+    worker.wait_until(address)
+    text = httpx2.get(f"{address()}/metrics", timeout=60, trust_env=False).text
+    return sum(float(value) for value in re.findall(rf'^{name}{{job="greet".*}} (\S+)$', text, re.MULTILINE))
+
+
+def test_workers_share_what_the_command_line_submits_and_count_their_parts(folder, postgres_server):
+    told = {"CHUTES_DATABASE_URL": postgres_server.url(), "CHUTES_LOG_FORMAT": "json"}
+    shell = {name: value for name, value in os.environ.items() if not name.startswith("CHUTES_")} | told
+    words = ("app.py", "--probe-port", "0")
+
+    def jobs(*arguments: str) -> str:
+        command = [sys.executable, "-m", "chutes", "jobs", *arguments, "--app", "app.py"]
+        return subprocess.run(
+            command, cwd=folder, env=shell, capture_output=True, text=True, check=True, timeout=100
+        ).stdout
+
+    with (
+        chute_process(*words, folder=folder, log=folder / "one", program=WORKER, **told) as one,
+        chute_process(*words, folder=folder, log=folder / "two", program=WORKER, **told) as two,
+    ):
+        ids = {jobs("submit", "greet", "name=Ada").strip() for _ in range(2)}
+        assert '"Hello, Grace!"' in jobs("submit", "greet", "name=Grace", "--watch")
+        one.wait_until(
+            lambda: sum(probed(worker, "chutes_job_runs_total") for worker in (one, two)) >= 3, seconds=90
+        )
+        shown = json.loads(jobs("list", "greet", "--json"))["runs"]
+        waiting = [probed(worker, "chutes_jobs_queued") for worker in (one, two)]
+
+    assert len(shown) == 3
+    assert ids < {run["id"] for run in shown}
+    assert {run["status"] for run in shown} == {"succeeded"}
+    assert waiting == [0, 0]
