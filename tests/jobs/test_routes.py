@@ -168,7 +168,9 @@ async def test_a_run_is_cancelled(chute):
         async with asyncio.timeout(30):
             while (await client.get(running.headers["location"])).json()["progress"] is None:
                 await asyncio.sleep(0.01)
-        assert (await client.delete(running.headers["location"])).status_code == 202
+        told = await client.delete(running.headers["location"])
+        # The function may have let itself be cancelled before the answer was written.
+        assert told.status_code == (202 if told.json()["status"] == "running" else 200)
         assert (await ended(client, running))["status"] == "cancelled"
         late = await client.post("/jobs/wait-here?delay=3600")
         over = await client.delete(late.headers["location"])
