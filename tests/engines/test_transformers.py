@@ -12,7 +12,7 @@ from support.token_streams import token_streams
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
 
 CHAT = {"model": "org/tiny", "messages": [{"role": "user", "content": "Good day"}], "max_tokens": 8}
-LONG = {**CHAT, "max_tokens": 900, "stream": True}
+LONG = {**CHAT, "max_tokens": 3900, "stream": True}
 
 
 async def test_it_answers_comes_back_when_it_was_killed_and_goes_with_its_parent(tmp_path):

@@ -21,7 +21,7 @@ CHAT = {
     "max_tokens": 8,
     "ignore_eos": True,
 }
-LONG = {**CHAT, "max_tokens": 900, "stream": True}
+LONG = {**CHAT, "max_tokens": 3900, "stream": True}
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from pathlib import Path
 SPECIAL = ("<pad>", "<bos>", "<eos>", "<user>", "<assistant>", "<system>")
 # vLLM takes no smaller heads.
 HEAD = 64
-HIDDEN, INNER, LAYERS, CONTEXT = 128, 256, 2, 1024
+HIDDEN, INNER, LAYERS, CONTEXT = 128, 256, 2, 4096
 TEMPLATE = (
     "{{ bos_token }}{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}{{ eos_token }}{% endfor %}"
     "{% if add_generation_prompt %}<assistant>{% endif %}"

@@ -41,9 +41,14 @@ class Disconnects:
     Args:
         receive: the server's own.
         server: tells by itself that the client has left; None where nothing does.
+
+    Attributes:
+        gone: the client is known to have left.
+        told: the work was told so where it read the body, and ends by itself: a cancellation on top of that would meet
+            it while it cleans up.
     """
 
-    __slots__ = ("_ahead", "_lock", "_receive", "gone", "server")
+    __slots__ = ("_ahead", "_lock", "_receive", "gone", "server", "told")
 
     def __init__(self, receive: Receive, server: Gone | None = None) -> None:
         self._receive = receive
@@ -51,6 +56,7 @@ class Disconnects:
         self._ahead: deque[Message] = deque()
         self._lock: asyncio.Lock | None = None
         self.gone = False
+        self.told = False
 
     @property
     def _reading(self) -> asyncio.Lock:
@@ -151,7 +157,7 @@ class Cancelling:
         self._on_gone()
 
     def _on_gone(self) -> None:
-        if self._task is not None and not self._over:
+        if self._task is not None and not self._over and not self._disconnects.told:
             self._disconnects.gone = True
             self._warning = self._loop.call_later(_LONG_SECONDS, _say_that_it_goes_on)
             self._task.cancel()

@@ -77,6 +77,7 @@ class Upload(Disconnects):
         while more:
             message = await self.receive()
             if message["type"] != "http.request":
+                self.told = True
                 raise ClientGone
             more = message.get("more_body", False)
             if body := message.get("body", b""):
