@@ -26,6 +26,7 @@ _REQUESTS = {1: 12, 8: 32, 32: 64}
 _MODEL = "SmolLM2-135M-Instruct.Q4_1"
 _ENGINE = "llamacpp_server.py"
 _CHUTES = "chutes"
+_TRANSFORMERS = "transformers serve"
 _ASKED = Workload(
     name="llm",
     target="/v1/chat/completions",
@@ -48,6 +49,12 @@ SERVERS = {
             environment="llm_litserve",
             package="litserve",
             command=("-m", "benchmarks.servers.llm_on_litserve", "{port}"),
+        ),
+        Server(
+            name=_TRANSFORMERS,
+            environment="llm_transformers",
+            package="transformers",
+            command=("-m", "benchmarks.servers.llm_on_transformers", "{port}"),
         ),
     )
 }  # fmt: skip
@@ -86,7 +93,10 @@ def talks(
     """Start the server once, and give `note` its samples; of chutes those of its engine too, in turns."""
     every = ",".join(map(str, sorted(os.sched_getaffinity(0))))
     with serving(SERVERS[name], _ASKED, python, core=every, folder=folder) as served:
-        addresses = {name: Address(url=f"http://127.0.0.1:{served.port}", headers={}, model=_MODEL)}
+        # transformers' server refuses a field that it does not know.
+        alike = name != _TRANSFORMERS
+        url = f"http://127.0.0.1:{served.port}"
+        addresses = {name: Address(url=url, headers={}, model=_MODEL, alike=alike)}
         if name == _CHUTES:
             addresses[BARE] = _engine_of(served)
         for one, count in pairs(list(addresses), rounds, clients):

@@ -26,11 +26,14 @@ class Address:
         url: scheme, host and port.
         headers: of every request.
         model: what it is called there.
+        alike: it takes llama.cpp's own fields, by which each answer is as long as the others and none profits from an
+            earlier one.
     """
 
     url: str
     headers: Mapping[str, str]
     model: str
+    alike: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +69,7 @@ async def spoken(address: Address, *, clients: int, requests: int) -> Spoken:
             nonlocal failed
             for number in numbers:
                 try:
-                    seconds, tokens = await _answer(client, address.model, number)
+                    seconds, tokens = await _answer(client, address, number)
                 except (httpx2.HTTPError, RuntimeError, ValueError):
                     failed += 1
                 else:
@@ -78,19 +81,18 @@ async def spoken(address: Address, *, clients: int, requests: int) -> Spoken:
     return Spoken(first=tuple(first), tokens=sum(counts), seconds=took, failed=failed)
 
 
-async def _answer(client: httpx2.AsyncClient, model: str, number: int) -> tuple[float, int]:
+async def _answer(client: httpx2.AsyncClient, address: Address, number: int) -> tuple[float, int]:
     """Seconds to the first token, and how many came."""
     question = f"Write a long story about the number {number}."
     body = {
-        "model": model,
+        "model": address.model,
         "messages": [{"role": "user", "content": question}],
         "max_tokens": TOKENS,
         "temperature": 0,
         "stream": True,
-        # Each answer is as long as the others, and none profits from an earlier one.
-        "ignore_eos": True,
-        "cache_prompt": False,
     }
+    if address.alike:
+        body |= {"ignore_eos": True, "cache_prompt": False}
     began, first, tokens = time.perf_counter(), None, 0
     async with client.stream("POST", "/v1/chat/completions", json=body) as answer:
         if answer.status_code != 200:  # noqa: PLR2004 - success

@@ -90,3 +90,15 @@ def test_every_line_can_be_read_by_a_builder():
     assert {instruction for instruction, _ in lines()} == {
         "FROM", "COPY", "RUN", "ENV", "WORKDIR", "USER", "EXPOSE", "HEALTHCHECK", "ENTRYPOINT", "CMD",
     }  # fmt: skip
+
+
+def test_an_engine_keeps_its_own_versions_of_libraries():
+    found = lines(engine=True)
+
+    assert (
+        "RUN",
+        f"pip --python /opt/chutes/venv/bin/python install --no-cache-dir /opt/chutes/{WHEEL}",
+    ) in found
+    assert ("ENV", "CHUTES_ENGINE_PYTHON=/opt/chutes/engine-python") in found
+    assert json.loads(last(found, "CMD"))[0] == "/opt/chutes/venv/bin/chutes"
+    assert ("RUN", f"pip install --no-cache-dir /opt/chutes/{WHEEL}") not in found

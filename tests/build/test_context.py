@@ -119,3 +119,15 @@ def test_a_folder_with_files_is_left_alone(project, tmp_path):
 
     with pytest.raises(BuildError, match="has files already"):
         project.context().write(tmp_path / "out")
+
+
+def test_a_chute_with_a_model_leaves_the_engines_libraries_alone(project):
+    project.write(
+        "app.py",
+        "from chutes.templates import build_vllm_chute\n"
+        "chute = build_vllm_chute(username='acme', model_name='gpt2')\n"
+        "own = build_vllm_chute(username='acme', model_name='gpt2', engine_python='/opt/vllm/bin/python')\n",
+    )
+
+    assert "CHUTES_ENGINE_PYTHON" in project.context("app.py:chute").dockerfile
+    assert "CHUTES_ENGINE_PYTHON" not in project.context("app.py:own").dockerfile

