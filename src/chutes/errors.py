@@ -17,9 +17,8 @@ ChutesError
 │   └── JobCancelled                 somebody cancelled it
 ├── ModelError                       correct the model's name, or get its weights
 ├── EngineError                      install the model server that it names, or read that server's last lines
-
-
 ├── BuildError                       read what the container tool said, or correct the files that the image takes
+├── DeployError                      read what the platform said, and change the plan or the platform
 ├── ProcessError                     read the last lines of the child process
 ├── RequestError                     (server side) becomes an answer with the class's `status`
 │   ├── BodyTooLarge          413
@@ -54,6 +53,7 @@ __all__ = [
     "ConnectionFailed",
     "DeadlineUnreachable",
     "DefinitionError",
+    "DeployError",
     "DuplicateName",
     "DuplicatePath",
     "EngineError",
@@ -160,6 +160,10 @@ class EngineError(ChutesError):
 
 class BuildError(ChutesError):
     """An image cannot be built: a file is missing, or the container tool is or has failed."""
+
+
+class DeployError(ChutesError):
+    """A chute cannot run on a platform as it was asked for, or did not get ready there."""
 
 
 class ProcessError(ChutesError):
