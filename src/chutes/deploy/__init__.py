@@ -2,6 +2,6 @@
 
 from chutes.deploy.deployment import Deployment, Instance, Revision
 from chutes.deploy.plan import Plan, Resources, Secret, make_plan
-from chutes.deploy.platform import Platform
+from chutes.deploy.platforms import Platform
 
 __all__ = ["Deployment", "Instance", "Plan", "Platform", "Resources", "Revision", "Secret", "make_plan"]

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from chutes.deploy.deployment import Deployment, Instance, Revision
 from chutes.deploy.plan import Plan
-from chutes.deploy.platform import KEPT_REVISIONS, Say
+from chutes.deploy.platforms import KEPT_REVISIONS, Say
 from chutes.errors import DeployError
 
 __all__ = ["FakePlatform"]
