@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -164,8 +164,9 @@ class Plan:
 
     def to_json(self) -> str:
         """One line that `from_json` reads."""
-        values = asdict(replace(self, environment={})) | {"environment": dict(self.environment)}
-        return json.dumps(values, sort_keys=True)
+        values = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        values["environment"] = dict(self.environment)
+        return json.dumps(values, sort_keys=True, default=asdict)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
