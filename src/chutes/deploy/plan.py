@@ -81,7 +81,7 @@ class Plan:
         concurrency: calls at once in each instance.
         max_queue: calls that wait in each instance.
         instances: how many run whatever the load; None: as many as the load asks for, within the two bounds.
-        min_instances: at least; 0 where an idle chute may be stopped.
+        min_instances: at least; 0: an idle chute may be stopped, on a platform that starts it again for a call.
         max_instances: at most.
         scaling_threshold: share of `concurrency` in use above which there is one more.
         shutdown_after_seconds: idle seconds after which the last one may stop.
@@ -197,6 +197,7 @@ def make_plan(
     environment: Mapping[str, str] = MappingProxyType({}),
     secrets: tuple[Secret, ...] = (),
     instances: int | None = None,
+    min_instances: int = 0,
 ) -> Plan:
     """What running this chute from an image means.
 
@@ -216,6 +217,7 @@ def make_plan(
         concurrency=config.concurrency,
         max_queue=config.max_queue,
         instances=instances,
+        min_instances=min_instances,
         max_instances=config.max_instances,
         scaling_threshold=config.scaling_threshold,
         shutdown_after_seconds=config.shutdown_after_seconds,
