@@ -23,6 +23,7 @@ __all__ = [
     "Settings",
     "WebhookSettings",
     "check_log_level",
+    "variable",
 ]
 
 LogFormat = Literal["auto", "human", "json"]
@@ -35,6 +36,7 @@ VARIABLES = (
     "CHUTES_API_KEYS",
     "CHUTES_CONTAINER_TOOL",
     "CHUTES_DATABASE_URL",
+    "CHUTES_DEPLOY_TO",
     "CHUTES_ENGINE_PYTHON",
     "CHUTES_FAST_PATH",
     "CHUTES_HOME",
@@ -47,6 +49,7 @@ VARIABLES = (
     "CHUTES_OTEL",
     "CHUTES_PORT",
     "CHUTES_PROBE_PORT",
+    "CHUTES_REGISTRY",
     "CHUTES_WEBHOOK_ALLOW_PRIVATE",
     "CHUTES_WEBHOOK_SECRET",
 )
@@ -126,6 +129,8 @@ class Settings:
         api_key: `CHUTES_API_KEY`: the key that a client sends.
         database_url: `CHUTES_DATABASE_URL`: the PostgreSQL that keeps the jobs, empty for a file under `home`.
         container_tool: `CHUTES_CONTAINER_TOOL`: what builds images, None when unset.
+        deploy_to: `CHUTES_DEPLOY_TO`: where chutes run that are deployed, such as "kubernetes"; None when unset.
+        registry: `CHUTES_REGISTRY`: host and path that go before the name of an image; None when unset.
         log_format: `CHUTES_LOG_FORMAT`; "auto" is human on a terminal and JSON elsewhere.
         log_level: `CHUTES_LOG_LEVEL`, None when unset.
         engine_python: `CHUTES_ENGINE_PYTHON`, the interpreter that has the engine, for chutes that name none.
@@ -148,6 +153,8 @@ class Settings:
     api_key: str = field(default="", repr=False)
     database_url: str = field(default="", repr=False)
     container_tool: str | None = None
+    deploy_to: str | None = None
+    registry: str | None = None
     log_format: LogFormat = "auto"
     log_level: str | None = None
     engine_python: str | None = None
@@ -178,6 +185,8 @@ class Settings:
             api_key=env.get("CHUTES_API_KEY", ""),
             database_url=_database_url(env.get("CHUTES_DATABASE_URL", "")),
             container_tool=env.get("CHUTES_CONTAINER_TOOL", "").strip() or None,
+            deploy_to=env.get("CHUTES_DEPLOY_TO", "").strip() or None,
+            registry=env.get("CHUTES_REGISTRY", "").strip().rstrip("/") or None,
             log_format=_log_format(env.get("CHUTES_LOG_FORMAT", "")),
             log_level=_log_level(env.get("CHUTES_LOG_LEVEL", "")),
             engine_python=env.get("CHUTES_ENGINE_PYTHON", "").strip() or None,
@@ -210,6 +219,11 @@ class Settings:
             if nearest:
                 sentences.append(f"The variable {name} is not read. Did you mean {ours[nearest[0]]}?")
         return tuple(sentences)
+
+
+def variable(name: str) -> str | None:
+    """The value of a variable that the user has named, such as one that a chute is to be given; None when unset."""
+    return os.environ.get(name)  # noqa: TID251 - this is the one reader
 
 
 def check_log_level(level: str) -> str:
