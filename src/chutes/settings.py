@@ -37,6 +37,7 @@ VARIABLES = (
     "CHUTES_CONTAINER_TOOL",
     "CHUTES_DATABASE_URL",
     "CHUTES_DEPLOY_TO",
+    "CHUTES_DRAIN_DELAY",
     "CHUTES_ENGINE_PYTHON",
     "CHUTES_FAST_PATH",
     "CHUTES_HOME",
@@ -131,6 +132,7 @@ class Settings:
         container_tool: `CHUTES_CONTAINER_TOOL`: what builds images, None when unset.
         deploy_to: `CHUTES_DEPLOY_TO`: where chutes run that are deployed, such as "kubernetes"; None when unset.
         registry: `CHUTES_REGISTRY`: host and path that go before the name of an image; None when unset.
+        drain_delay: `CHUTES_DRAIN_DELAY`, in seconds; None leaves it to the chute.
         log_format: `CHUTES_LOG_FORMAT`; "auto" is human on a terminal and JSON elsewhere.
         log_level: `CHUTES_LOG_LEVEL`, None when unset.
         engine_python: `CHUTES_ENGINE_PYTHON`, the interpreter that has the engine, for chutes that name none.
@@ -155,6 +157,7 @@ class Settings:
     container_tool: str | None = None
     deploy_to: str | None = None
     registry: str | None = None
+    drain_delay: float | None = None
     log_format: LogFormat = "auto"
     log_level: str | None = None
     engine_python: str | None = None
@@ -187,6 +190,7 @@ class Settings:
             container_tool=env.get("CHUTES_CONTAINER_TOOL", "").strip() or None,
             deploy_to=env.get("CHUTES_DEPLOY_TO", "").strip() or None,
             registry=env.get("CHUTES_REGISTRY", "").strip().rstrip("/") or None,
+            drain_delay=_delay("CHUTES_DRAIN_DELAY", env.get("CHUTES_DRAIN_DELAY", "")),
             log_format=_log_format(env.get("CHUTES_LOG_FORMAT", "")),
             log_level=_log_level(env.get("CHUTES_LOG_LEVEL", "")),
             engine_python=env.get("CHUTES_ENGINE_PYTHON", "").strip() or None,
@@ -302,6 +306,18 @@ def _days(variable: str, text: str) -> float:
             f"Invalid {variable}={text!r}. It takes a number of days above 0, for example {variable}=7."
         )
     return days * 86_400
+
+
+def _delay(variable: str, text: str) -> float | None:
+    try:
+        seconds = float(text) if text.strip() else None
+    except ValueError:
+        seconds = math.nan
+    if seconds is not None and not 0 <= seconds < math.inf:
+        raise SettingsError(
+            f"Invalid {variable}={text!r}. It takes seconds, 0 or more, for example {variable}=10."
+        )
+    return seconds
 
 
 def _size(variable: str, text: str) -> int:

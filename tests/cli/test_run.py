@@ -118,10 +118,13 @@ def test_another_folder_is_watched_when_asked(shell):
         wait_until_it_says(f"{server.url}/hello", "two")
 
 
-def test_work_is_accepted_for_a_while_after_the_signal(shell):
+@pytest.mark.parametrize("said_by", ["--drain-delay", "CHUTES_DRAIN_DELAY"])
+def test_work_is_accepted_for_a_while_after_the_signal(shell, said_by):
     shell.write("app.py")
+    shell.environ["CHUTES_DRAIN_DELAY"] = "20" if said_by == "CHUTES_DRAIN_DELAY" else "0"
+    options = ["--drain-delay", "20"] if said_by == "--drain-delay" else []
 
-    with shell.serving("run", "app.py", "--port", "0", "--drain-delay", "20") as server:
+    with shell.serving("run", "app.py", "--port", "0", *options) as server:
         server.process.send_signal(signal.SIGTERM)
         wait_until(lambda: status_of(f"{server.url}/readyz") == 503)
         assert post(f"{server.url}/hello") == "Hello, you!"

@@ -50,7 +50,7 @@ _DrainDelay = Annotated[
     typer.Option(
         help="Seconds for which work is still accepted after the signal to stop.",
         min=0.0,
-        show_default="the chute's",
+        show_default="CHUTES_DRAIN_DELAY, else the chute's",
     ),
 ]
 
@@ -83,8 +83,9 @@ def run(
         code = serve_with_reload(this_program(), watch=folders, host=options.host, port=options.port)
     else:
         chute = load_chute(reference)
-        if drain_delay is not None:
-            _set_drain_delay(chute, drain_delay)
+        delay = drain_delay if drain_delay is not None else settings.drain_delay
+        if delay is not None:
+            _set_drain_delay(chute, delay)
         code = serve_to_the_end(chute, options, settings)
     raise typer.Exit(code)
 
