@@ -1,6 +1,6 @@
 """Chutes on this machine: containers of podman or docker behind a port that never goes away."""
 
-from chutes.deploy.local.platform import LocalPlatform
+from chutes.deploy.local.machine import LocalPlatform
 from chutes.deploy.local.runner import find_runner
 from chutes.deploy.local.unit import systemd_unit
 

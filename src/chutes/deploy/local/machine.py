@@ -1,7 +1,7 @@
 """The platform 'local': one machine, and the containers on it."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -40,7 +40,7 @@ class LocalPlatform:
     port: int | None = None
     network: Network = "auto"
     ready_seconds: float = 3600
-    hardware: HardwareProbe = MachineProbe()
+    hardware: HardwareProbe = field(default_factory=MachineProbe)
     value_of: Callable[[Secret], str | None] = secret_value
 
     def deployments(self) -> Sequence[Deployment]:
