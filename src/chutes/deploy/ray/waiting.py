@@ -1,0 +1,118 @@
+"""Wait for an application of Ray Serve to run as it was configured, and say what it waits for."""
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from chutes.deploy.plan import Plan
+from chutes.deploy.platforms import Say
+from chutes.deploy.ray.applications import Applications
+from chutes.deploy.ray.records import Records
+from chutes.errors import DeployError
+
+__all__ = ["Waiting"]
+
+_POLL_SECONDS = 0.5
+_FAILED = ("DEPLOY_FAILED", "UNHEALTHY")
+_MOST_TIMES_SENT = 5
+_WORDS = {"STARTING": "starting", "RUNNING": "ready", "STOPPING": "stopping", "UPDATING": "updating"}
+
+
+class Waiting:
+    """Waits for one application.
+
+    Somebody else who deploys at the same moment may have read what ran before this application was sent, and so have taken
+    it away again: it is sent once more.
+
+    Args:
+        applications: of the cluster.
+        wanted: the configuration of the application.
+        plan: what it runs.
+    """
+
+    def __init__(self, applications: Applications, wanted: Mapping[str, Any], plan: Plan) -> None:
+        self._applications = applications
+        self._wanted = wanted
+        self._plan = plan
+        self._records = Records.of(wanted)
+        self._sent = 1
+        self._said = ""
+
+    def wait(self, seconds: float, say: Say) -> None:
+        """Return when it runs.
+
+        Raises:
+            DeployError: it failed, another revision took its place, or the time is over.
+        """
+        until = time.monotonic() + seconds
+        while True:
+            details = self._applications.details(str(self._wanted["name"]))
+            if self._is_lost(details):
+                self._send_again()
+            elif details is not None and self._is_ready(details):
+                return
+            elif details is not None:
+                self._tell(details, say)
+            if time.monotonic() > until:
+                raise DeployError(
+                    f"{self._plan.slug} did not get ready within {seconds:g} s. {self._said} A longer --timeout gives it more."
+                )
+            time.sleep(_POLL_SECONDS)
+
+    def _is_ready(self, details: Mapping[str, Any]) -> bool:
+        if details["status"] in _FAILED:
+            raise DeployError(f"{self._plan.slug} did not get ready: {_reason(details)}")
+        running = sum(states["RUNNING"] for states in _states(details))
+        return details["status"] == "RUNNING" and running >= self._least()
+
+    def _least(self) -> int:
+        if self._plan.instances is not None:
+            return self._plan.instances
+        return max(1, self._plan.min_instances)
+
+    def _is_lost(self, details: Mapping[str, Any] | None) -> bool:
+        """Whether somebody wrote over it without having seen it."""
+        config = (details or {}).get("deployed_app_config") or {}
+        there = Records.of(config)
+        if there.kept and there.newest > self._records.newest:
+            raise DeployError(
+                f"Somebody else deployed {self._plan.slug} at the same time: revision {there.newest} took over."
+            )
+        return there != self._records
+
+    def _send_again(self) -> None:
+        if self._sent >= _MOST_TIMES_SENT:
+            raise DeployError(
+                f"Others deploy to this cluster all the time, and {self._plan.slug} was taken away {self._sent} times. Try again."
+            )
+        self._sent += 1
+        self._applications.put(self._wanted)
+
+    def _tell(self, details: Mapping[str, Any], say: Say) -> None:
+        counts = Counter[str]()
+        for states in _states(details):
+            counts += states
+        shown = ", ".join(f"{number} {_WORDS.get(state, state.lower())}" for state, number in counts.items())
+        reason = next((one["message"] for one in details["deployments"].values() if one["message"]), "")
+        line = f"Replicas: {shown or 'none yet'}.{' ' + _first_line(reason) if reason else ''}"
+        if line != self._said:
+            self._said = line
+            say(line)
+
+
+def _states(details: Mapping[str, Any]) -> list[Counter[str]]:
+    return [
+        Counter(str(replica["state"]) for replica in deployment["replicas"])
+        for deployment in details["deployments"].values()
+    ]
+
+
+def _reason(details: Mapping[str, Any]) -> str:
+    messages = [details["message"], *(one["message"] for one in details["deployments"].values())]
+    told = max(messages, key=len)
+    return told.strip() or "Serve gives no reason."
+
+
+def _first_line(text: str) -> str:
+    return text.strip().splitlines()[0]
