@@ -116,7 +116,7 @@ def _deployment(plan: Plan) -> dict[str, Any]:
     at_once = plan.concurrency + plan.max_queue + _SPARE_REQUESTS
     return {
         "name": DEPLOYMENT,
-        **_replicas(plan),
+        "autoscaling_config": _replicas(plan),
         "ray_actor_options": _actor_options(plan.resources),
         "max_ongoing_requests": at_once,
         # What the proxy holds while a replica starts; the replicas themselves refuse what they cannot take.
@@ -130,20 +130,17 @@ def _deployment(plan: Plan) -> dict[str, Any]:
 
 
 def _replicas(plan: Plan) -> dict[str, Any]:
-    if plan.instances:
-        return {"num_replicas": plan.instances}
-    stopped = plan.instances == 0
-    idle = 0.0 if stopped else plan.shutdown_after_seconds
+    """How many replicas; a fixed number is told by two bounds, for Serve starts all anew when the bounds come or go."""
+    idle = 0.0 if plan.instances == 0 else plan.shutdown_after_seconds
+    least = plan.min_instances if plan.instances is None else plan.instances
     return {
-        "autoscaling_config": {
-            "min_replicas": 0 if stopped else plan.min_instances,
-            "max_replicas": 1 if stopped else max(plan.max_instances, 1),
-            "target_ongoing_requests": plan.concurrency * plan.scaling_threshold,
-            "look_back_period_s": _LOOK_BACK_SECONDS,
-            "upscale_delay_s": _UPSCALE_SECONDS,
-            "downscale_delay_s": min(_DOWNSCALE_SECONDS, idle),
-            "downscale_to_zero_delay_s": idle,
-        }
+        "min_replicas": least,
+        "max_replicas": max(plan.most, 1),
+        "target_ongoing_requests": plan.concurrency * plan.scaling_threshold,
+        "look_back_period_s": _LOOK_BACK_SECONDS,
+        "upscale_delay_s": _UPSCALE_SECONDS,
+        "downscale_delay_s": min(_DOWNSCALE_SECONDS, idle),
+        "downscale_to_zero_delay_s": idle,
     }
 
 

@@ -135,7 +135,7 @@ class RayPlatform:
 
     def _secret_uri(self, plan: Plan, records: Records) -> str:
         """Where the values of the secrets are; those that this machine has are sent."""
-        wanted = {secret.name for secret in plan.secrets}
+        wanted = frozenset(secret.name for secret in plan.secrets)
         if not wanted:
             return ""
         given = {name: value for name, value in self._secrets.items() if name in wanted}
@@ -143,10 +143,8 @@ class RayPlatform:
             package = secrets_package(given)
             self._dashboard.upload(package)
             return package.uri
-        for record in reversed(records.kept):
-            there = {secret.name for secret in record.revision.plan.secrets}
-            if record.code.secrets and there == wanted:
-                return record.code.secrets
+        if (kept := records.secrets_of(wanted)) is not None:
+            return kept
         missing = ", ".join(sorted(wanted - set(given)))
         raise DeployError(f"Neither this machine nor the cluster has a value for the secrets: {missing}.")
 
@@ -176,7 +174,7 @@ class RayPlatform:
 def _proved(plan: Plan, code: Code) -> dict[str, Any]:
     """The application with at least one replica: only one that has started says that the revision is good."""
     found = application(plan, code)
-    scaling = found["deployments"][0].get("autoscaling_config")
-    if scaling is not None and plan.instances != 0:
+    scaling = found["deployments"][0]["autoscaling_config"]
+    if plan.instances != 0:
         scaling["min_replicas"] = max(1, scaling["min_replicas"])
     return found

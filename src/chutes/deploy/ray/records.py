@@ -67,12 +67,25 @@ class Records:
         return Records(tuple(one for one in kept if one not in dropped), self.current)
 
     def code_of(self, plan: Plan) -> Code | None:
-        """The code of the newest revision with the same files and image, None when none is kept."""
-        for record in reversed(self.kept):
+        """The code of a revision with the same files and image, None when none is kept."""
+        for record in self._current_first():
             there = record.revision.plan
             if (there.digest, there.image, there.target) == (plan.digest, plan.image, plan.target):
                 return record.code
         return None
+
+    def secrets_of(self, names: frozenset[str]) -> str | None:
+        """Where the values of exactly these secrets are, None when no revision has them."""
+        for record in self._current_first():
+            there = frozenset(secret.name for secret in record.revision.plan.secrets)
+            if record.code.secrets and there == names:
+                return record.code.secrets
+        return None
+
+    def _current_first(self) -> list[Record]:
+        """What answers now has no replica start anew when it is scaled; then the newest that got ready."""
+        ready = [record for record in reversed(self.kept) if record.revision.outcome == "ready"]
+        return sorted(ready, key=lambda record: record.revision.number != self.current)
 
     def revisions(self) -> tuple[Revision, ...]:
         """Them without their code."""

@@ -3,6 +3,7 @@
 import gc
 import io
 import json
+import logging
 import os
 import zipfile
 from collections.abc import Iterable, Mapping
@@ -15,11 +16,12 @@ from starlette.types import Message, Receive, Scope, Send
 from chutes.chute.chute import Chute, definition_of
 from chutes.deploy.ray.config import DEPLOYMENT
 from chutes.deploy.ray.packages import SECRETS
-from chutes.errors import DeployError
+from chutes.errors import DeployError, StartupError
 from chutes.loading import load_chute
 from chutes.serve.app import ServedChute, serve_chute
 from chutes.serve.logs import configure_logging
 from chutes.settings import Settings
+from chutes.tracebacks import format_user_traceback
 
 __all__ = ["Replica", "build"]
 
@@ -53,7 +55,13 @@ class Replica:
         configure_logging(settings, settings.log_level or "info")
         self._served = _served(load_chute(self._args["target"]), settings)
         self._served.watchdog.start()
-        await self._served.lifecycle.start()
+        try:
+            await self._served.lifecycle.start()
+        except StartupError as error:
+            # The log has the user's traceback; what is raised goes to whoever deploys, with all of Serve's frames.
+            cause = format_user_traceback(error.__cause__ or error)
+            logging.getLogger("chutes.serve").error("%s\n%s", error, cause)  # noqa: TRY400 - it has the traceback
+            raise StartupError(str(error)) from None
         # As under `chutes run`: what was made until now need not be looked through again and again.
         gc.freeze()
         return Front(self._served)

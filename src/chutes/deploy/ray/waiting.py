@@ -1,5 +1,6 @@
 """Wait for an application of Ray Serve to run as it was configured, and say what it waits for."""
 
+import re
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -16,6 +17,8 @@ __all__ = ["Waiting"]
 _POLL_SECONDS = 0.5
 _FAILED = ("DEPLOY_FAILED", "UNHEALTHY")
 _MOST_TIMES_SENT = 5
+_OURS = "chutes.errors."
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _WORDS = {"STARTING": "starting", "RUNNING": "ready", "STOPPING": "stopping", "UPDATING": "updating"}
 
 
@@ -64,12 +67,9 @@ class Waiting:
         if details["status"] in _FAILED:
             raise DeployError(f"{self._plan.slug} did not get ready: {_reason(details)}")
         running = sum(states["RUNNING"] for states in _states(details))
-        return details["status"] == "RUNNING" and running >= self._least()
-
-    def _least(self) -> int:
-        if self._plan.instances is not None:
-            return self._plan.instances
-        return max(1, self._plan.min_instances)
+        fixed = self._plan.instances
+        enough = running >= max(1, self._plan.min_instances) if fixed is None else running == fixed
+        return details["status"] == "RUNNING" and enough
 
     def _is_lost(self, details: Mapping[str, Any] | None) -> bool:
         """Whether somebody wrote over it without having seen it."""
@@ -110,8 +110,10 @@ def _states(details: Mapping[str, Any]) -> list[Counter[str]]:
 
 def _reason(details: Mapping[str, Any]) -> str:
     messages = [details["message"], *(one["message"] for one in details["deployments"].values())]
-    told = max(messages, key=len)
-    return told.strip() or "Serve gives no reason."
+    told = _COLOUR.sub("", max(messages, key=len)).strip()
+    ours = [line for line in told.splitlines() if line.startswith(_OURS)]
+    # Serve's frames and ours stand around the one line that says what is wrong.
+    return ours[-1].partition(": ")[2] if ours else told or "Serve gives no reason."
 
 
 def _first_line(text: str) -> str:
