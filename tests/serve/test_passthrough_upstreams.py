@@ -73,7 +73,8 @@ def test_an_engine_that_ends_without_an_answer_and_comes_back_says_when():
 
     with TestClient(with_engine(Restarting(server.url))) as client:
         response = client.post("/run")
-    assert (response.status_code, response.headers["retry-after"]) == (503, "3")
+    # It had been sent: a 503 would say that nothing was begun.
+    assert (response.status_code, response.headers["retry-after"]) == (502, "3")
     server.close()
 
 
@@ -82,6 +83,19 @@ def test_a_status_that_ends_no_call_is_no_answer():
     server = ScriptedServer([script])
     with TestClient(with_engine(Engine(server.url))) as client:
         assert client.post("/run").status_code == 502
+    server.close()
+
+
+def test_no_call_follows_a_stream_of_a_server_that_closes_behind_it_unsaid():
+    script = (
+        b"HTTP/1.1 200 OK\r\nServer: llama.cpp\r\nTransfer-Encoding: chunked\r\nKeep-Alive: timeout=5\r\n\r\n"
+        b"1\r\nx\r\n0\r\n\r\n"
+    )
+    server = ScriptedServer([script])
+    # It waits for what comes next over the connection, and closes that without an answer.
+    server.hold_open = True
+    with TestClient(with_engine(Engine(server.url))) as client:
+        assert [client.post("/run").text for _ in range(3)] == ["x", "x", "x"]
     server.close()
 
 

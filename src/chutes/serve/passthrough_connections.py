@@ -54,7 +54,7 @@ class Connections:
             attempts -= 1
             request = httpcore2.Request(method, url, headers=headers, content=body, extensions=_TIMEOUT)
             try:
-                return await self._current().handle_async_request(request)
+                answer = await self._current().handle_async_request(request)
             except httpcore2.ConnectTimeout:
                 raise HTTPException(
                     504, f"The upstream took no connection within {CONNECT_SECONDS:g} s."
@@ -66,6 +66,10 @@ class Connections:
             except (httpcore2.NetworkError, httpcore2.RemoteProtocolError) as error:
                 if not attempts:
                     raise Unanswered(str(error) or type(error).__name__) from error
+            else:
+                if _is_last(answer.headers):
+                    answer.extensions["network_stream"].retire()
+                return answer
 
     async def close(self) -> None:
         """Close them all."""
@@ -87,3 +91,12 @@ class Connections:
                 loop,
             )
         return self._pool
+
+
+def _is_last(headers: Headers) -> bool:
+    """Whether the upstream closes the connection behind this answer without saying so.
+
+    llama.cpp's server does behind each stream, and promises the contrary: the next call could meet its end.
+    """
+    named = {name.lower(): value for name, value in headers}
+    return b"transfer-encoding" in named and named.get(b"server") == b"llama.cpp"

@@ -68,6 +68,11 @@ class Connection(asyncio.Protocol, httpcore2.AsyncNetworkStream):
         self._writer: asyncio.Future[None] | None = None
         self._full = False
         self._paused = False
+        self._retired = False
+
+    def retire(self) -> None:
+        """Have no further call sent over it: it ends with the one that it is used for."""
+        self._retired = True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """It is open."""
@@ -147,8 +152,8 @@ class Connection(asyncio.Protocol, httpcore2.AsyncNetworkStream):
         raise NotImplementedError
 
     def get_extra_info(self, info: str) -> Any:
-        """Whether something has come, or the end, that nobody asked for."""
-        return (self._ended or bool(self._held)) if info == "is_readable" else None
+        """Whether no further call can use it: it is retired, or something has come, or the end, that nobody asked for."""
+        return (self._retired or self._ended or bool(self._held)) if info == "is_readable" else None
 
 
 def _wake(waiting: "asyncio.Future[None] | None") -> None:
