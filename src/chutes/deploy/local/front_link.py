@@ -107,15 +107,42 @@ class Client(_Side):
     def __init__(self, links: Links) -> None:
         super().__init__()
         self._links = links
+        self._early: list[bytes] = []
+        self._is_refused = False
         self._connecting: asyncio.Task[None] | None = None
         self._backend: Backend | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Read nothing before there is somebody to read it."""
+        """Find somebody who takes what it will send."""
         super().connection_made(transport)
-        cast("asyncio.Transport", transport).pause_reading()
         self._links.clients.add(self)
         self._connecting = asyncio.get_running_loop().create_task(self._connect())
+
+    def data_received(self, data: bytes) -> None:
+        """Pass it on, or keep the first of it; the rest waits outside."""
+        if self.other is not None:
+            super().data_received(data)
+        elif not self._is_refused and self.transport is not None:
+            self._early.append(data)
+            self.transport.pause_reading()
+
+    def eof_received(self) -> bool:
+        """Pass the end on; one who waits for an instance may have sent all that there is to send."""
+        stays = super().eof_received()
+        return stays or (self.other is None and not self._is_refused)
+
+    def join(self, upstream: "_Upstream") -> None:
+        """From now on there is somebody who takes it."""
+        self.other = upstream
+        if self.transport is None or upstream.transport is None or self.transport.is_closing():
+            if upstream.transport is not None:
+                upstream.transport.close()
+            return
+        for data in self._early:
+            upstream.transport.write(data)
+        self._early.clear()
+        if self.has_ended:
+            upstream.transport.write_eof()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget it."""
@@ -169,16 +196,20 @@ class Client(_Side):
             backend.fail()
             self._links.table.release(backend)
             return False
-        self.transport.resume_reading()
+        # It has been paused if it was quick to send.
+        if not self.transport.is_closing() and not self.has_ended:
+            self.transport.resume_reading()
         return True
 
     async def _refuse(self) -> None:
         """Answer in the place of the chute: whoever speaks HTTP learns when to come again."""
         if self.transport is None or self.transport.is_closing():
             return
+        self._is_refused = True
         self.transport.write(_refusal(bool(self._links.table.listed())))
-        self.transport.resume_reading()
         self.transport.write_eof()
+        if not self.has_ended:
+            self.transport.resume_reading()
         # Closed with a request unread, the connection would be reset before the answer is.
         await asyncio.sleep(_REFUSED_SECONDS)
         self.transport.close()
@@ -194,10 +225,7 @@ class _Upstream(_Side):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """From now on the client's bytes have somewhere to go."""
         super().connection_made(transport)
-        client = cast("Client", self.other)
-        client.other = self
-        if client.transport is None or client.transport.is_closing():
-            cast("asyncio.Transport", transport).close()
+        cast("Client", self.other).join(self)
 
 
 def _refusal(starting: bool) -> bytes:

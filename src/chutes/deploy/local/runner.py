@@ -1,11 +1,16 @@
 """The program that runs containers: podman or docker, by its own command line."""
 
+import contextlib
+import os
+import queue
 import shlex
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 from chutes.errors import DeployError
@@ -13,6 +18,7 @@ from chutes.errors import DeployError
 __all__ = ["TOOLS", "CommandLineRunner", "Finished", "Runner", "find_runner"]
 
 TOOLS = ("podman", "docker")
+NONE: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +47,28 @@ class Runner(Protocol):
     def name(self) -> str:
         """Podman or docker."""
 
-    def run(self, words: Sequence[str], *, given: str | None = None, shown: bool = False) -> Finished:
-        """Run a command to its end, with `given` on its standard input; a failure is in what comes back."""
+    def run(
+        self,
+        words: Sequence[str],
+        *,
+        given: str | None = None,
+        variables: Mapping[str, str] = NONE,
+        shown: bool = False,
+    ) -> Finished:
+        """Run a command to its end; a failure is in what comes back.
 
-    def lines(self, words: Sequence[str]) -> Iterator[str]:
-        """What a command writes, line by line as it comes; the command ends when the iterator is closed."""
+        Args:
+            words: the command, without the tool's name.
+            given: what it reads on its standard input.
+            variables: what its environment has beside ours.
+            shown: tell the user of it.
+        """
+
+    def lines(self, commands: Sequence[Sequence[str]]) -> Iterator[tuple[int, str]]:
+        """What several commands write, line by line as it comes, each with the number of its command from 0.
+
+        The commands end when the iterator is closed.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +85,14 @@ class CommandLineRunner:
     program: str
     show: Callable[[str], None] = field(default=lambda _command: None)
 
-    def run(self, words: Sequence[str], *, given: str | None = None, shown: bool = False) -> Finished:
+    def run(
+        self,
+        words: Sequence[str],
+        *,
+        given: str | None = None,
+        variables: Mapping[str, str] = NONE,
+        shown: bool = False,
+    ) -> Finished:
         """Run a command to its end.
 
         Raises:
@@ -80,36 +110,57 @@ class CommandLineRunner:
                 text=True,
                 errors="replace",
                 check=False,
+                env={**os.environ, **variables} if variables else None,  # noqa: TID251 - handed on, no setting is read
                 start_new_session=True,
             )
         except OSError as exc:
             raise DeployError(f"Cannot run '{self.program}': {exc.strerror}.") from exc
         return Finished(done.returncode, done.stdout.strip(), done.stderr.strip())
 
-    def lines(self, words: Sequence[str]) -> Iterator[str]:
-        """What a command writes on both its outputs, line by line.
+    def lines(self, commands: Sequence[Sequence[str]]) -> Iterator[tuple[int, str]]:
+        """What the commands write on both their outputs, as it comes.
 
         Raises:
             DeployError: the program cannot be started.
         """
+        coming: queue.SimpleQueue[tuple[int, str] | None] = queue.SimpleQueue()
+        with contextlib.ExitStack() as around:
+            for number, words in enumerate(commands):
+                process = self._started(words)
+                around.enter_context(process)
+                around.callback(process.terminate)
+                pump = threading.Thread(target=_pump, args=(process, number, coming), daemon=True)
+                pump.start()
+            left = len(commands)
+            while left:
+                entry = coming.get()
+                if entry is None:
+                    left -= 1
+                else:
+                    yield entry
+
+    def _started(self, words: Sequence[str]) -> "subprocess.Popen[str]":
         try:
-            process = subprocess.Popen(  # noqa: S603 - no shell
+            return subprocess.Popen(  # noqa: S603 - no shell
                 [self.program, *words],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
                 errors="replace",
-                start_new_session=True,
             )
         except OSError as exc:
             raise DeployError(f"Cannot run '{self.program}': {exc.strerror}.") from exc
-        with process:
-            try:
-                for line in process.stdout or ():
-                    yield line.rstrip("\r\n")
-            finally:
-                process.terminate()
+
+
+def _pump(
+    process: "subprocess.Popen[str]", number: int, coming: "queue.SimpleQueue[tuple[int, str] | None]"
+) -> None:
+    try:
+        for line in process.stdout or ():
+            coming.put((number, line.rstrip("\r\n")))
+    finally:
+        coming.put(None)
 
 
 def find_runner(
