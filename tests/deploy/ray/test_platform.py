@@ -218,7 +218,7 @@ def test_a_cluster_that_wants_another_token_says_which(address, token, told):
 
 
 def test_a_cluster_that_does_not_answer_is_told():
-    with pytest.raises(DeployError, match="No Ray cluster answers at http://127.0.0.1:1"):
+    with pytest.raises(DeployError, match=r"No Ray cluster answers at http://127\.0\.0\.1:1"):
         RayPlatform(address="http://127.0.0.1:1").deployments()
 
 
