@@ -37,6 +37,7 @@ def worker(
     """
     settings = Settings.from_env()
     options = ServerOptions(
+        host=settings.host or "127.0.0.1",
         log_level=log_level or settings.log_level or LOG_LEVEL,
         probe_port=probe_port if probe_port is not None else settings.probe_port,
         http=False,

@@ -5,9 +5,25 @@ from typing import Any
 
 __all__ = ["yaml_text"]
 
+_WIDE = 10_000
+
 
 def yaml_text(objects: Iterable[Mapping[str, Any]]) -> str:
-    """YAML of several documents, the same for the same objects."""
+    """YAML of several documents, the same for the same objects; every text that could be another type is quoted."""
     import yaml
 
-    return str(yaml.safe_dump_all(map(dict, objects), sort_keys=False))
+    class Dumper(yaml.SafeDumper):  # type: ignore[misc]  # PyYAML comes without types
+        def ignore_aliases(self, _data: object) -> bool:
+            """Labels stand in many places: each is written out."""
+            return True
+
+    return str(
+        yaml.dump_all(
+            map(dict, objects),
+            Dumper=Dumper,
+            sort_keys=False,
+            explicit_start=True,
+            allow_unicode=True,
+            width=_WIDE,
+        )
+    )
