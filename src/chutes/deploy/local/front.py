@@ -18,7 +18,7 @@ from typing import Self
 from chutes.deploy.local.front_link import Links
 from chutes.deploy.local.front_table import Table
 
-__all__ = ["FRONT", "Front", "FrontOptions", "main"]
+__all__ = ["FRONT", "Front", "FrontOptions", "loop_factory", "main"]
 
 FRONT = 1
 """What the file and the answers of a front look like: one of another number is replaced."""
@@ -134,7 +134,7 @@ def main() -> None:
     parser.add_argument("--file", required=True, type=Path)
     options = FrontOptions(**vars(parser.parse_args()))
     logging.basicConfig(level="INFO", format="%(asctime)s %(message)s")
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(_serve(options))
 
 
@@ -166,7 +166,8 @@ def _bound(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _loop_factory() -> "type[asyncio.AbstractEventLoop] | None":
+def loop_factory() -> "type[asyncio.AbstractEventLoop] | None":
+    """The quicker loop, where it is installed."""
     try:
         import uvloop
     except ImportError:
