@@ -114,7 +114,7 @@ class Batcher:
         """The result for one item.
 
         Raises:
-            HTTPException: 503, the chute stopped first.
+            HTTPException: the chute stopped first: 503 before the function was called, 500 afterwards.
             Exception: what the function raised, or returned in the place of this item's result.
         """
         if self._closed:
@@ -254,7 +254,7 @@ class Batcher:
             own = asyncio.current_task()
             if own is not None and own.cancelling():
                 batch.task.cancel()
-                self._finish(batch, Outcome(error=_stopped()), 0.0)
+                self._finish(batch, Outcome(error=_cut_off()), 0.0)
                 raise
             outcome = Outcome(error=self._failure(asyncio.CancelledError()))
         self._finish(batch, outcome, time.monotonic() - begun)
@@ -364,7 +364,12 @@ class Batcher:
 
 
 def _stopped() -> HTTPException:
-    return HTTPException(503, "The chute stopped before this call was done.", {"Retry-After": "1"})
+    return HTTPException(503, "The chute stopped before this call began.", {"Retry-After": "1"})
+
+
+def _cut_off() -> HTTPException:
+    # Without Retry-After: clients take that for work that was not begun, and send it again.
+    return HTTPException(500, "The chute stopped before this call was done.")
 
 
 async def _awaited(awaitable: Awaitable[Any]) -> Any:

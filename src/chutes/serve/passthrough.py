@@ -112,11 +112,12 @@ class PassthroughCall(CordCall):
         return HTTPException(503, text, {"Retry-After": str(wait)})
 
     def _unanswered(self, upstream: Upstream) -> HTTPException:
+        # Never 503: the call was sent, and may have been begun.
+        text = f"The upstream {upstream.name!r} gave cord {self.cord.name!r} no answer."
         seconds = upstream.retry_after()
-        if seconds is not None:
-            # It has ended meanwhile, and begins anew.
-            return self._not_ready(upstream, seconds)
-        return HTTPException(502, f"The upstream {upstream.name!r} gave cord {self.cord.name!r} no answer.")
+        # It has ended meanwhile, and begins anew.
+        headers = None if seconds is None else {"Retry-After": str(max(1, round(seconds)))}
+        return HTTPException(502, text, headers)
 
     def _log(self, upstream: Upstream, error: Exception) -> None:
         self.served.logger.warning(

@@ -1,6 +1,7 @@
 """Uvicorn's protocols, with limits for clients that keep to no rule."""
 
 import asyncio
+import select
 import time
 from collections import deque
 from collections.abc import Iterable
@@ -18,6 +19,7 @@ _LONGEST_HEAD = 65536
 _HEAD_SECONDS = 30.0
 _FLUSH_SECONDS = 5.0
 _MOST_AT_ONCE = 1000
+_LAST_HEAD_SECONDS = 2.0
 
 
 class Protocol(HttpToolsProtocol):
@@ -93,6 +95,13 @@ class Protocol(HttpToolsProtocol):
         self._loose = 0
         super().on_body(body)
 
+    def shutdown(self) -> None:
+        """The server ends: close an idle connection. A request that has begun to come is answered first."""
+        if self._newest is None and not self.transport.is_closing() and self._has_begun():
+            self.loop.call_later(_LAST_HEAD_SECONDS, super().shutdown)
+        else:
+            super().shutdown()
+
     def send_400_response(self, msg: str) -> None:
         """Answer bytes that are no HTTP; the requests before them keep their answers."""
         cycle = self._newest
@@ -119,6 +128,15 @@ class Protocol(HttpToolsProtocol):
         if self._cut_since is None:
             self._cut_since = now
         return now - self._cut_since
+
+    def _has_begun(self) -> bool:
+        """Whether a part of a head is there, be it that nobody has read it yet."""
+        if self.head_since is not None and self.scope is not None:
+            return True
+        # To close now would reset the connection, and the client could not know whether its request was taken.
+        waiting = select.poll()
+        waiting.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return bool(waiting.poll(0))
 
     @property
     def _newest(self) -> RequestResponseCycle | None:

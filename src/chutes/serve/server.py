@@ -24,6 +24,7 @@ from chutes.serve.app import ServedChute, serve_chute
 from chutes.serve.banner import banner
 from chutes.serve.ending import end_now, end_soon, leave_threads_behind
 from chutes.serve.holding import Holding
+from chutes.serve.leaving import stop_listening
 from chutes.serve.lifecycle import State
 from chutes.serve.listener import bind, from_fd, url_of
 from chutes.serve.logs import configure_logging
@@ -44,7 +45,6 @@ _LAST_TASKS_SECONDS = 1.0
 _THREADS_GRACE_SECONDS = 1.0
 _INTERRUPTED_SECONDS = 2.0
 _HELD_SECONDS = 2.0
-_FIRST_REQUEST_SECONDS = 0.1
 _TICKS_PER_SECOND = 10
 _LOOPBACK = ("127.", "::1", "localhost")
 
@@ -218,10 +218,7 @@ class _Server(uvicorn.Server):
         """Let requests finish, then run the shutdown hooks."""
         logger = logging.getLogger("chutes.serve")
         self._say_stopping(logger)
-        # Uvicorn ends every connection that has no request yet: those accepted a moment ago get time to send theirs.
-        for server in self.servers:
-            server.close()
-        await asyncio.sleep(_FIRST_REQUEST_SECONDS)
+        await stop_listening(self, self._listener)
         drop_stuck(self.server_state.connections, patience=0)
         await super().shutdown(sockets)
         if left := self.server_state.tasks:
