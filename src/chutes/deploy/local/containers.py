@@ -83,14 +83,16 @@ class Containers:
         self._must(front_words(front, plan, folder, self.home), f"start '{front.name}'")
 
     def start_again(self, names: Sequence[str]) -> None:
-        """Start containers that were stopped."""
-        if names:
-            self._must(["start", *names], "start what ran before")
+        """Start those of these containers that were stopped."""
+        there = [one.name for one in self.look(names).values() if not one.is_running]
+        if there:
+            self._must(["start", *there], "start what ran before")
 
     def stop(self, names: Sequence[str], seconds: int) -> None:
-        """Tell them to stop, and wait; after `seconds` they are ended."""
-        if names:
-            self._must(["stop", "-t", str(seconds), *names], "stop what ran before")
+        """Tell those of them that run to stop, and wait; after `seconds` they are ended."""
+        running = [one.name for one in self.look(names).values() if one.is_running]
+        if running:
+            self._must(["stop", "-t", str(seconds), *running], "stop what ran before")
 
     def remove(self, names: Sequence[str]) -> None:
         """Have them gone, at once and whatever they do; one that is gone already is none that fails."""
