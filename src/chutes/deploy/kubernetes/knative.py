@@ -22,7 +22,7 @@ def knative_service(plan: Plan, options: ManifestOptions, *, secrets_revision: i
     template = pod_template(plan, options, secrets_revision=secrets_revision)
     least, most = bounds(plan, options)
     retention = min(_LONGEST_RETENTION, int(plan.shutdown_after_seconds))
-    template["metadata"]["annotations"] = template["metadata"].get("annotations", {}) | {
+    template["metadata"]["annotations"] = template["metadata"]["annotations"] | {
         "autoscaling.knative.dev/min-scale": str(least),
         "autoscaling.knative.dev/max-scale": str(max(1, most)),
         "autoscaling.knative.dev/metric": "concurrency",

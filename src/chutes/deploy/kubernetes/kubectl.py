@@ -13,6 +13,7 @@ from chutes.errors import DeployError
 __all__ = ["CommandLineKubectl", "Kubectl", "find_kubectl"]
 
 _PATIENCE_SECONDS = 60
+_MOST_FOLLOWED = 100
 _NO_SUCH = ("the server doesn't have a resource type", "could not find the requested resource")
 
 
@@ -25,13 +26,19 @@ class Kubectl(Protocol):
     def get(self, kind: str, *, name: str | None = None, selector: str | None = None) -> list[dict[str, Any]]:
         """The objects of a kind; none when the cluster does not know the kind. Raises DeployError."""
 
-    def delete(
-        self, kinds: Sequence[str], *, selector: str | None = None, names: Sequence[str] = ()
-    ) -> list[str]:
-        """Delete objects by their labels or names, and wait for none of them; a line an object. Raises DeployError."""
+    def delete(self, objects: Sequence[str]) -> list[str]:
+        """Delete objects, each as kind/name, and wait for none of them; a line an object. Raises DeployError."""
 
-    def logs(self, pod: str, *, lines: int, follow: bool = False, previous: bool = False) -> Iterator[str]:
-        """The last lines that a pod wrote, and those that come. Raises DeployError."""
+    def logs(
+        self,
+        *,
+        pod: str | None = None,
+        selector: str | None = None,
+        lines: int,
+        follow: bool = False,
+        previous: bool = False,
+    ) -> Iterator[str]:
+        """The last lines that a pod wrote, or all pods of some labels, and those that come. Raises DeployError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,32 +84,44 @@ class CommandLineKubectl:
         found = json.loads(text) if text.strip() else {"items": []}
         return found["items"] if found.get("kind", "List").endswith("List") else [found]
 
-    def delete(
-        self, kinds: Sequence[str], *, selector: str | None = None, names: Sequence[str] = ()
-    ) -> list[str]:
-        """Delete objects by their labels or names, without waiting for their end.
+    def delete(self, objects: Sequence[str]) -> list[str]:
+        """Delete objects, without waiting for their end; those that are not there are passed over.
 
         Raises:
             DeployError: the cluster cannot be reached, or does not let us.
         """
-        words = ["delete", ",".join(kinds), *names, "--ignore-not-found", "--wait=false"]
-        words += ["-l", selector] if selector else []
+        if not objects:
+            return []
+        words = ["delete", *objects, "--ignore-not-found", "--wait=false"]
         return self._run(words, shown=True).splitlines()
 
-    def logs(self, pod: str, *, lines: int, follow: bool = False, previous: bool = False) -> Iterator[str]:
-        """The last lines that a pod wrote; with `follow` those that come, until its end or the iterator is closed.
+    def logs(
+        self,
+        *,
+        pod: str | None = None,
+        selector: str | None = None,
+        lines: int,
+        follow: bool = False,
+        previous: bool = False,
+    ) -> Iterator[str]:
+        """The last lines that a pod wrote, or all pods of some labels, each line with its pod's name.
+
+        With `follow` those that come as well, until the pods end or the iterator is closed; `previous` is the pod's life
+        before its last start.
 
         Raises:
             DeployError: kubectl cannot be started.
         """
-        words = ["logs", pod, f"--tail={lines}", *(["--follow"] if follow else [])]
-        command = [self.program, *self._reach(), *words, *(["--previous"] if previous else [])]
+        words = ["logs", pod] if pod else ["logs", "-l", selector or "", "--prefix"]
+        words += [f"--tail={lines}", "--container=chute"]
+        words += [option for option, wanted in (("--follow", follow), ("--previous", previous)) if wanted]
+        words += [f"--max-log-requests={_MOST_FOLLOWED}"] if follow and not pod else []
         try:
             process = subprocess.Popen(  # noqa: S603 - no shell
-                command,
+                [self.program, *self._reach(), *words],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT if follow else subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
                 text=True,
                 errors="replace",
             )

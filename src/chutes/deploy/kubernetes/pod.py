@@ -1,5 +1,7 @@
 """The pod of a chute: its container, probes, volumes and what it may not do."""
 
+import hashlib
+import json
 from typing import Any
 
 from chutes.deploy.kubernetes.names import labels, object_name, selector
@@ -8,9 +10,12 @@ from chutes.deploy.kubernetes.scheduling import affinity, container_resources, t
 from chutes.deploy.plan import PORT, Plan
 from chutes.errors import DeployError
 
-__all__ = ["PROBE_PORT", "keeps_runs", "pod_template", "secret_name", "volume_claim"]
+__all__ = ["PROBE_PORT", "TEMPLATE", "keeps_runs", "pod_template", "secret_name", "volume_claim"]
 
 PROBE_PORT = 8001
+TEMPLATE = "chutes.template"
+"""The annotation by which a pod is told from those of other revisions; it is the same where the pods need not change."""
+
 _HOME = "/var/lib/chutes"
 _USER_HOME = "/home/chute"
 _DATABASE = "CHUTES_DATABASE_URL"
@@ -56,9 +61,10 @@ def pod_template(
     """
     about: dict[str, Any] = {"labels": labels(plan, component)}
     annotations = _annotations(plan, options, secrets_revision)
-    if annotations:
-        about["annotations"] = annotations
-    return {"metadata": about, "spec": _spec(plan, options, component)}
+    spec = _spec(plan, options, component)
+    content = json.dumps([annotations, spec], sort_keys=True)
+    about["annotations"] = annotations | {TEMPLATE: hashlib.sha256(content.encode()).hexdigest()[:12]}
+    return {"metadata": about, "spec": spec}
 
 
 def _annotations(plan: Plan, options: ManifestOptions, secrets_revision: int) -> dict[str, str]:
