@@ -180,6 +180,22 @@ class KubernetesPlatform:
         self.kubectl.apply(yaml_text(with_running_replicas(wanted, self.kubectl)))
         self.kubectl.delete(not_in(former, objects))
 
+    def _after_failure(
+        self,
+        rollout: Rollout,
+        objects: Sequence[dict[str, Any]],
+        before: Record | None,
+        secret: SecretObject,
+    ) -> str:
+        """Have again what ran before; returns what is to be known of the failure, a line each."""
+        try:
+            pod = rollout.troubled_pod()
+            words = last_words(self.kubectl, pod) if pod else ""
+            left = self._put_back(objects, before, secret)
+        except DeployError as exc:
+            return f"\nWhat ran before could not be put back: {exc}"
+        return "".join(f"\n{text}" for text in (words, left) if text)
+
     def _put_back(
         self, objects: Sequence[dict[str, Any]], before: Record | None, secret: SecretObject
     ) -> str:
