@@ -50,15 +50,15 @@ VARIABLES = (
     "CHUTES_OTEL",
     "CHUTES_PORT",
     "CHUTES_PROBE_PORT",
+    "CHUTES_RAY_PYTHON",
     "CHUTES_REGISTRY",
     "CHUTES_WEBHOOK_ALLOW_PRIVATE",
     "CHUTES_WEBHOOK_SECRET",
 )
 
 _PREFIX = "CHUTES_"
-_HIGHEST_PORT = 65535
+_HIGHEST_PORT, _HIGHEST_DESCRIPTOR = 65535, 1_048_576
 _MOST_DAYS = 36_525
-_HIGHEST_DESCRIPTOR = 1_048_576
 _UNITS = {"": 1, "kib": 1024, "mib": 1024**2, "gib": 1024**3}
 _SECRET_PREFIX = "whsec_"  # noqa: S105 - what secrets begin with
 _SECRET_BYTES = (24, 64)
@@ -133,6 +133,7 @@ class Settings:
         deploy_to: `CHUTES_DEPLOY_TO`: where chutes run that are deployed, such as "kubernetes"; None when unset.
         registry: `CHUTES_REGISTRY`: host and path that go before the name of an image; None when unset.
         drain_delay: `CHUTES_DRAIN_DELAY`, in seconds; None leaves it to the chute.
+        ray_python: `CHUTES_RAY_PYTHON`: the interpreter that has Ray, None when unset.
         log_format: `CHUTES_LOG_FORMAT`; "auto" is human on a terminal and JSON elsewhere.
         log_level: `CHUTES_LOG_LEVEL`, None when unset.
         engine_python: `CHUTES_ENGINE_PYTHON`, the interpreter that has the engine, for chutes that name none.
@@ -157,6 +158,7 @@ class Settings:
     container_tool: str | None = None
     deploy_to: str | None = None
     registry: str | None = None
+    ray_python: str | None = None
     drain_delay: float | None = None
     log_format: LogFormat = "auto"
     log_level: str | None = None
@@ -190,6 +192,7 @@ class Settings:
             container_tool=env.get("CHUTES_CONTAINER_TOOL", "").strip() or None,
             deploy_to=env.get("CHUTES_DEPLOY_TO", "").strip() or None,
             registry=env.get("CHUTES_REGISTRY", "").strip().rstrip("/") or None,
+            ray_python=env.get("CHUTES_RAY_PYTHON", "").strip() or None,
             drain_delay=_delay("CHUTES_DRAIN_DELAY", env.get("CHUTES_DRAIN_DELAY", "")),
             log_format=_log_format(env.get("CHUTES_LOG_FORMAT", "")),
             log_level=_log_level(env.get("CHUTES_LOG_LEVEL", "")),

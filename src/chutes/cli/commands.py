@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "bench": "Load a cord of a running chute, and say how it did.",
         "models": "List, fetch and remove models.",
         "build": "Make a container image of a chute.",
+        "cluster": "Run a Ray cluster on this machine, for trying.",
         "keys": "Make API keys, and secrets for webhooks.",
     }
 )
