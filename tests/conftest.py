@@ -32,3 +32,14 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
 def chute() -> Chute:
     """A chute without cords; each test writes its own on it."""
     return Chute(username="test", name="chute", image="python:3.11")
+
+
+@pytest.fixture(scope="session")
+def three_nodes(tmp_path_factory: pytest.TempPathFactory):
+    """A Ray cluster of three nodes, two of which pretend to have GPUs; whoever harms it makes it whole again."""
+    from support.ray_clusters import ray_cluster
+
+    with ray_cluster(
+        tmp_path_factory.mktemp("ray"), "--node", "gpu=h100,count=2", "--node", "gpu=a10,count=1"
+    ) as found:
+        yield found

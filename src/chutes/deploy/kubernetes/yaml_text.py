@@ -17,6 +17,11 @@ def yaml_text(objects: Iterable[Mapping[str, Any]]) -> str:
             """Labels stand in many places: each is written out."""
             return True
 
+    def text(dumper: Any, value: str) -> Any:
+        style = "|" if "\n" in value else None
+        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+    Dumper.add_representer(str, text)
     return str(
         yaml.dump_all(
             map(dict, objects),
