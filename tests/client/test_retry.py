@@ -1,6 +1,7 @@
 """When a call is sent again, and how long the client waits for it."""
 
 import asyncio
+import contextlib
 import time
 from email.utils import formatdate
 
@@ -9,7 +10,7 @@ import pytest
 
 from chutes.client import AsyncClient, Client, FakeClock
 from chutes.client.retry import RetryPolicy, may_repeat, retry_after
-from chutes.errors import CallFailed, CallRefused, CallRejected, ConnectionFailed
+from chutes.errors import CallError, CallFailed, CallRefused, CallRejected, ConnectionFailed
 from support.http_servers import ScriptedServer, http_answer
 
 JSON = "application/json"
@@ -41,7 +42,7 @@ def test_a_refused_call_waits_until_the_date_it_is_told(chute, clock):
 
 
 def test_without_a_retry_after_the_waits_are_random_below_a_doubling_bound(chute, clock):
-    assert chute.call("/busy?times=3&after=") == {"attempts": 4}
+    assert chute.call("/busy?times=3&after=", method="GET") == {"attempts": 4}
     assert len(clock.sleeps) == 3
     assert all(0 <= wait <= bound for wait, bound in zip(clock.sleeps, (0.25, 0.5, 1.0), strict=True))
 
@@ -84,7 +85,8 @@ def test_without_retries_the_first_refusal_counts(url, clock):
 
 
 def test_an_upload_is_sent_whole_on_each_attempt(scripted, clock, tmp_path):
-    server = scripted(http_answer(503), http_answer(503), OK)
+    refusal = http_answer(503, Retry_After="1")
+    server = scripted(refusal, refusal, OK)
     cat = tmp_path / "cat.png"
     cat.write_bytes(b"all of the cat")
     with Client(server.url, clock=clock) as chute:
@@ -224,7 +226,7 @@ def test_random_waits_stay_below_their_cap():
 
 
 @pytest.mark.parametrize(
-    ("failure", "get", "post"),
+    ("failure", "repeatable", "any_other"),
     [
         (httpx2.ConnectError("x"), True, True),
         (httpx2.ConnectTimeout("x"), True, True),
@@ -236,5 +238,90 @@ def test_random_waits_stay_below_their_cap():
         (httpx2.DecodingError("x"), False, False),
     ],
 )
-def test_which_failures_may_be_repeated(failure, get, post):
-    assert (may_repeat(failure, "GET"), may_repeat(failure, "POST")) == (get, post)
+def test_which_failures_may_be_repeated(failure, repeatable, any_other):
+    assert may_repeat(failure, repeatable=True) == repeatable
+    assert may_repeat(failure, repeatable=False) == any_other
+
+
+# How a server ends a call, and how often each kind of call is sent to it: three retries, where they do no harm.
+FATES = {
+    "closed unanswered": (None, 1),
+    "reset": (RESET, 1),
+    "cut in mid-answer": (CUT, 1),
+    "refused by a proxy": (http_answer(503), 1),
+    "failed": (http_answer(500), 1),
+    "refused by a gateway that lost it": (http_answer(502, Retry_After="0"), 1),
+    "refused": (http_answer(503, Retry_After="0"), 4),
+    "too many": (http_answer(429), 4),
+}
+BROKEN = {"closed unanswered", "reset", "cut in mid-answer", "refused by a proxy"}
+
+
+async def call(kind, url, *, method="POST", headers=(), **options):
+    """One call by the sync or the async client."""
+    if kind == "sync":
+        with Client(url, **options) as chute:
+            return await asyncio.to_thread(chute.call, "/x", method=method, headers=dict(headers), text="x")
+    async with AsyncClient(url, **options) as chute:
+        return await chute.call("/x", method=method, headers=dict(headers), text="x")
+
+
+@pytest.mark.parametrize("fate", FATES)
+@pytest.mark.parametrize(
+    ("method", "headers"),
+    [("POST", {}), ("PATCH", {}), ("POST", {"Idempotency-Key": "order-7"}), ("PUT", {})],
+    ids=["POST", "PATCH", "POST with a key", "PUT"],
+)
+@pytest.mark.parametrize("kind", ["sync", "async"])
+async def test_no_work_is_begun_twice_and_none_that_was_not_begun_is_lost(
+    scripted, clock, kind, method, headers, fate
+):
+    script, times = FATES[fate]
+    server = scripted(script)
+    with pytest.raises(CallError):
+        await call(kind, server.url, method=method, headers=headers, clock=clock)
+    may_be_twice = headers or method == "PUT"
+    assert len(server.requests) == (4 if may_be_twice and fate in BROKEN else times)
+
+
+class Breaking(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
+    """A connection that breaks in a step of each request but the last, as the one on the network tells of it."""
+
+    def __init__(self, step, times):
+        self.step = step
+        self.times = times
+        self.attempts = 0
+
+    def handle_request(self, request):
+        request.extensions["trace"](f"http11.{self.step}.failed", {})
+        return self._outcome(request)
+
+    async def handle_async_request(self, request):
+        await request.extensions["trace"](f"http11.{self.step}.failed", {})
+        return self._outcome(request)
+
+    def _outcome(self, request):
+        self.attempts += 1
+        if self.attempts <= self.times:
+            raise httpx2.ReadError("Connection reset by peer", request=request)
+        return httpx2.Response(200, json=self.attempts, request=request)
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+@pytest.mark.parametrize(("step", "attempts"), [("send_request_headers", 2), ("send_request_body", 1)])
+async def test_a_connection_that_breaks_before_the_head_is_written_has_begun_nothing(
+    clock, kind, step, attempts
+):
+    transport = Breaking(step, times=1)
+    expected = pytest.raises(ConnectionFailed) if attempts == 1 else contextlib.nullcontext()
+    with expected:
+        assert await call(kind, "http://chute", clock=clock, transport=transport) == attempts
+    assert transport.attempts == attempts
+
+
+def test_a_submission_with_a_key_is_sent_again_where_its_answer_was_lost(scripted, clock):
+    run = http_answer(202, b'{"id": "r-1", "job": "report"}', Content_Type=JSON)
+    server = scripted(RESET, run)
+    with Client(server.url, clock=clock) as chute:
+        assert chute.jobs.submit("report", key="june", title="Bees").id == "r-1"
+    assert len(server.requests) == 2

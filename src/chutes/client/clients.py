@@ -35,7 +35,7 @@ class Client:
         url: where the chute is, such as `http://127.0.0.1:8000`; its path, if any, precedes each path called.
         api_key: sent as `Authorization: Bearer`.
         timeout: seconds without a byte from the chute after which a call fails; None to wait for ever.
-        retries: how often a call is sent again that was refused (429, 503) or found no connection.
+        retries: how often a call is sent again whose work was not begun: no connection, or a refusal (429, 503). 0 for never.
         max_wait: seconds from a call's first attempt after which it is not sent again.
         headers: headers of every call.
         transport: in place of the network, or to set TLS and proxies: see httpx2.
@@ -201,6 +201,7 @@ class Client:
     def _do(self, step: Step) -> httpx2.Response | None:
         match step:
             case Send():
+                step.request.extensions["trace"] = step.progress.note
                 return self._http.send(step.request, stream=not step.whole)
             case Read():
                 with closing(step.response):
@@ -335,6 +336,7 @@ class AsyncClient:
     async def _do(self, step: Step) -> httpx2.Response | None:
         match step:
             case Send():
+                step.request.extensions["trace"] = step.progress.anote
                 return await self._http.send(step.request, stream=not step.whole)
             case Read():
                 async with aclosing(step.response):

@@ -18,7 +18,8 @@ from chutes.client.call import Call, request_parts
 from chutes.client.clock import Clock
 from chutes.client.decode import value_of
 from chutes.client.operations import find, method_of
-from chutes.client.retry import RetryPolicy, is_refused, may_repeat, retry_after
+from chutes.client.progress import Progress
+from chutes.client.retry import RetryPolicy, is_repeatable, may_repeat, retry_after, was_not_begun
 from chutes.errors import CallError, CallFailed, ConnectionFailed
 
 __all__ = ["Exchange", "Pause", "Read", "Send", "Step", "Steps"]
@@ -31,10 +32,11 @@ _ONCE = RetryPolicy(retries=0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Send:
-    """Send the request; the step's outcome is the answer, read to its end when `whole`."""
+    """Send the request; the step's outcome is the answer, read to its end when `whole`. `progress` hears of it."""
 
     request: httpx2.Request
     whole: bool
+    progress: Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,8 +166,17 @@ class Exchange:
         start = self._clock.monotonic()
         attempt = 0
         while True:
-            outcome = yield from self._attempt(request, whole=whole)
-            wait = self._wait(request, outcome, policy, attempt, start)
+            progress = Progress()
+            outcome = yield from self._attempt(request, progress, whole=whole)
+            if not self._may_go_on(request, outcome, progress):
+                break
+            asked = (
+                None
+                if isinstance(outcome, httpx2.RequestError)
+                else retry_after(outcome.headers, self._clock.time())
+            )
+            elapsed = self._clock.monotonic() - start
+            wait = policy.delay(attempt=attempt, elapsed=elapsed, asked=asked)
             if wait is None:
                 break
             yield Pause(seconds=wait)
@@ -175,33 +186,24 @@ class Exchange:
         return outcome
 
     def _attempt(
-        self, request: httpx2.Request, *, whole: bool
+        self, request: httpx2.Request, progress: Progress, *, whole: bool
     ) -> Steps[httpx2.Response | httpx2.RequestError]:
         try:
-            response: httpx2.Response = yield Send(request=request, whole=whole)
+            response: httpx2.Response = yield Send(request=request, whole=whole, progress=progress)
             if not whole and not response.is_success:
                 yield Read(response=response)
         except httpx2.RequestError as exc:
             return exc
         return response
 
-    def _wait(
-        self,
-        request: httpx2.Request,
-        outcome: httpx2.Response | httpx2.RequestError,
-        policy: RetryPolicy,
-        attempt: int,
-        start: float,
-    ) -> float | None:
-        asked = None
+    def _may_go_on(
+        self, request: httpx2.Request, outcome: httpx2.Response | httpx2.RequestError, progress: Progress
+    ) -> bool:
+        """Whether to send a request again can do no work twice."""
+        repeatable = is_repeatable(request)
         if isinstance(outcome, httpx2.RequestError):
-            if not may_repeat(outcome, request.method):
-                return None
-        elif is_refused(outcome.status_code):
-            asked = retry_after(outcome.headers, self._clock.time())
-        else:
-            return None
-        return policy.delay(attempt=attempt, elapsed=self._clock.monotonic() - start, asked=asked)
+            return may_repeat(outcome, repeatable=repeatable, broke_in_head=progress.broke_in_head)
+        return was_not_begun(outcome, repeatable=repeatable)
 
 
 def _identity() -> dict[str, str]:

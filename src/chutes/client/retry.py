@@ -8,12 +8,13 @@ from email.utils import parsedate_to_datetime
 
 import httpx2
 
-__all__ = ["RetryPolicy", "is_refused", "may_repeat", "retry_after"]
+__all__ = ["RetryPolicy", "is_refused", "is_repeatable", "may_repeat", "retry_after", "was_not_begun"]
 
 _FIRST_BACKOFF = 0.25
 _LONGEST_BACKOFF = 8.0
 _REFUSALS = frozenset({429, 503})
-_REPEATABLE_METHODS = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
+_TOO_MANY_REQUESTS = 429
+_IDEMPOTENT_METHODS = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,20 +51,36 @@ class RetryPolicy:
 
 
 def is_refused(status: int) -> bool:
-    """Whether the status says that the work was not begun."""
+    """Whether the status says that the chute is too busy, or not ready."""
     return status in _REFUSALS
 
 
-def may_repeat(failure: httpx2.RequestError, method: str) -> bool:
+def is_repeatable(request: httpx2.Request) -> bool:
+    """Whether to carry a request out twice does no more than once: by its method, or by the word of its caller."""
+    return request.method in _IDEMPOTENT_METHODS or "Idempotency-Key" in request.headers
+
+
+def was_not_begun(response: httpx2.Response, *, repeatable: bool) -> bool:
+    """Whether a call that was answered may be sent again.
+
+    A 503 without `Retry-After` may come from a proxy whose connection to the chute broke in the middle of the work.
+    """
+    status = response.status_code
+    return status == _TOO_MANY_REQUESTS or (
+        status in _REFUSALS and (repeatable or "Retry-After" in response.headers)
+    )
+
+
+def may_repeat(failure: httpx2.RequestError, *, repeatable: bool, broke_in_head: bool = False) -> bool:
     """Whether a request that failed without an answer may be sent again.
 
-    A request that never left may be, whatever its method. One that left may have been carried out, so only
-    methods that do the same twice are repeated; and never after a timeout, since the work may still go on.
+    One that never left as a whole may be, whatever it is. One that left may have been carried out, so only what
+    does the same twice is repeated; and never after a timeout, since the work may still go on.
     """
     if isinstance(failure, (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError)):
         return True
     if isinstance(failure, (httpx2.NetworkError, httpx2.RemoteProtocolError)):
-        return method in _REPEATABLE_METHODS
+        return repeatable or broke_in_head
     return False
 
 
