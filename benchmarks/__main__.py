@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks import disconnect, instructions, llm, overload, startup
+from benchmarks import disconnect, instructions, llm, llm_first, overload, startup
 from benchmarks.comparisons import COMPARISONS, Comparison, Entry, compared, take
 from benchmarks.environments import interpreter, version_of
 from benchmarks.everything import all_tables
@@ -48,6 +48,7 @@ class Run:
             "instructions": self._instructions,
             "jobs": self._jobs,
             "llm": self._llm,
+            "llm-first": self._llm_first,
         }[name]()
 
     def _comparison(self, comparison: Comparison) -> str:
@@ -125,6 +126,19 @@ class Run:
         title = "A language model: SmolLM2-135M-Instruct on llama.cpp"
         return f"{_about(title, chosen.values())}\n\n{llm.compared(self.samples)}"
 
+    def _llm_first(self) -> str:
+        options = self.options
+        llm_first.first_tokens(
+            interpreter(llm_first.SERVER.environment, options.cache),
+            cores=",".join(map(str, sorted(os.sched_getaffinity(0)))),
+            rounds=options.rounds,
+            clients=[int(count) for count in options.workload] or llm.CLIENTS,
+            folder=self.folder,
+            note=self._take,
+        )
+        title = "The first token through a chute: pairs of requests, one to the chute and one to its engine"
+        return f"{_about(title, [llm_first.SERVER])}\n\n{llm_first.later(self.samples)}"
+
     def _take(self, sample: Any) -> None:
         self.samples.append(sample)
         print(sample, file=sys.stderr)
@@ -161,7 +175,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
         "table",
-        choices=[*COMPARISONS, "startup", "overload", "disconnect", "instructions", "jobs", "llm", "all"],
+        choices=[
+            *COMPARISONS,
+            "startup",
+            "overload",
+            "disconnect",
+            "instructions",
+            "jobs",
+            "llm",
+            "llm-first",
+            "all",
+        ],
     )
     parser.add_argument("--rounds", type=int, default=3, help="samples of each server (default: 3)")
     parser.add_argument("--seconds", type=int, default=2, help="length of a sample (default: 2)")

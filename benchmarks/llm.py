@@ -18,7 +18,7 @@ from benchmarks.machine import marked_words
 from benchmarks.serving import Served, Watch, serving
 from benchmarks.tables import table
 
-__all__ = ["BARE", "CLIENTS", "SERVERS", "Talk", "compared", "pairs", "talks"]
+__all__ = ["BARE", "CLIENTS", "SERVERS", "Talk", "compared", "engine_of", "pairs", "talks"]
 
 CLIENTS = (1, 8, 32)
 BARE = "bare engine"
@@ -69,7 +69,7 @@ class Talk:
         clients: at once.
         first: seconds to the first token, of each answer.
         rate: tokens a second, of all clients together.
-        failed: requests without a whole answer.
+        faults: why requests brought no whole answer.
         foreign: cores that were busy with others.
     """
 
@@ -77,8 +77,8 @@ class Talk:
     clients: int
     first: tuple[float, ...] = field(repr=False)
     rate: float
-    failed: int
     foreign: float
+    faults: tuple[str, ...] = ()
 
 
 def talks(
@@ -98,7 +98,7 @@ def talks(
         url = f"http://127.0.0.1:{served.port}"
         addresses = {name: Address(url=url, headers={}, model=_MODEL, alike=alike)}
         if name == _CHUTES:
-            addresses[BARE] = _engine_of(served)
+            addresses[BARE] = engine_of(served)
         for one, count in pairs(list(addresses), rounds, clients):
             note(_talk(one, addresses[one], count, served))
 
@@ -120,11 +120,11 @@ def _talk(name: str, address: Address, clients: int, served: Served) -> Talk:
     _, foreign = watch.read(served)
     rate = found.tokens / found.seconds
     return Talk(
-        server=name, clients=clients, first=found.first, rate=rate, failed=found.failed, foreign=foreign
+        server=name, clients=clients, first=found.first, rate=rate, foreign=foreign, faults=found.faults
     )
 
 
-def _engine_of(served: Served) -> Address:
+def engine_of(served: Served) -> Address:
     """The engine that a chute has started, read from its own command line and environment.
 
     Raises:
@@ -171,7 +171,7 @@ def _row(key: tuple[int, str], groups: dict[tuple[int, str], list[Talk]]) -> lis
         f"{1000 * first:.1f}",
         more,
         f"{1000 * late:.1f}",
-        str(sum(talk.failed for talk in here)),
+        str(sum(len(talk.faults) for talk in here)),
         f"{max(talk.foreign for talk in here):.2f}",
         str(len(here)),
     ]

@@ -44,41 +44,42 @@ class Spoken:
         first: seconds from each request to its first token.
         tokens: in all.
         seconds: from the first request to the last token.
-        failed: requests without a whole answer.
+        faults: why requests brought no whole answer.
     """
 
     first: tuple[float, ...]
     tokens: int
     seconds: float
-    failed: int
+    faults: tuple[str, ...] = ()
 
 
 async def spoken(address: Address, *, clients: int, requests: int) -> Spoken:
     """Ask so many times, by so many clients at once, each of which waits for its answer."""
     first: list[float] = []
     counts: list[int] = []
-    failed = 0
+    faults: list[str] = []
     numbers = iter(range(requests))
     limits = httpx2.Limits(max_connections=None)
+    # A connection for each: llama.cpp closes them behind a stream without saying so, and what comes next over one is lost.
+    headers = {**address.headers, "Connection": "close"}
     async with httpx2.AsyncClient(
-        base_url=address.url, headers=dict(address.headers), timeout=_TIMEOUT, limits=limits, trust_env=False
+        base_url=address.url, headers=headers, timeout=_TIMEOUT, limits=limits, trust_env=False
     ) as client:
         began = time.perf_counter()
 
         async def ask(numbers: Iterator[int]) -> None:
-            nonlocal failed
             for number in numbers:
                 try:
                     seconds, tokens = await _answer(client, address, number)
-                except (httpx2.HTTPError, RuntimeError, ValueError):
-                    failed += 1
+                except (httpx2.HTTPError, RuntimeError, ValueError) as error:
+                    faults.append(f"{number}: {type(error).__name__}: {error}")
                 else:
                     first.append(seconds)
                     counts.append(tokens)
 
         await asyncio.gather(*(ask(numbers) for _ in range(clients)))
         took = time.perf_counter() - began
-    return Spoken(first=tuple(first), tokens=sum(counts), seconds=took, failed=failed)
+    return Spoken(first=tuple(first), tokens=sum(counts), seconds=took, faults=tuple(faults))
 
 
 async def _answer(client: httpx2.AsyncClient, address: Address, number: int) -> tuple[float, int]:

@@ -38,7 +38,7 @@ def test_clients_share_the_questions_and_count_every_token():
     app, asked = model_of(5)
     with asgi_server(app) as url:
         found = asyncio.run(spoken(Address(url=url, headers={}, model="m"), clients=3, requests=7))
-    assert (found.tokens, found.failed, len(found.first)) == (35, 0, 7)
+    assert (found.tokens, found.faults, len(found.first)) == (35, (), 7)
     assert len(set(asked)) == 7
     assert all(0 < seconds <= found.seconds for seconds in found.first)
 
@@ -47,7 +47,7 @@ def test_an_answer_without_a_token_counts_as_failed():
     app, _ = model_of(2, fails=("number 1",))
     with asgi_server(app) as url:
         found = asyncio.run(spoken(Address(url=url, headers={}, model="m"), clients=1, requests=3))
-    assert (found.tokens, found.failed) == (4, 1)
+    assert (found.tokens, found.faults) == (4, ("1: RuntimeError: no token came",))
 
 
 def test_every_server_is_asked_once_a_round_at_each_number_of_clients():
@@ -58,7 +58,7 @@ def test_every_server_is_asked_once_a_round_at_each_number_of_clients():
 
 
 def talk(server, rate, first):
-    return llm.Talk(server=server, clients=8, first=first, rate=rate, failed=0, foreign=0.05)
+    return llm.Talk(server=server, clients=8, first=first, rate=rate, foreign=0.05)
 
 
 def test_the_table_tells_each_server_beside_the_bare_engine():
