@@ -82,6 +82,7 @@ class Score(BaseModel):
 @chute.cord(
     public_api_path="/score", public_api_method="POST", method="POST", passthrough=True,
     passthrough_path="/v1/completions", passthrough_port=10101, minimal_input_schema=Score,
+    provision_timeout=60, sglang_passthrough=True, path="score_internal",
 )
 async def score(self, data): return data
 

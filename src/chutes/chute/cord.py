@@ -27,6 +27,8 @@ ROUTE_OPTIONS = frozenset(
 )  # fmt: skip
 """Keyword arguments of a cord that go to FastAPI's route as they are."""
 
+# Of the public SDK, and of files that were copied from it: what they ask for is done anyway, or has nothing to do here.
+_NEEDLESS = frozenset({"pass_chute", "sglang_passthrough"})
 _PROBES = ("/livez", "/readyz")
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)(?::(str|path|int|float|uuid))?\}")
 _LITERAL = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@%/-]*")
@@ -135,7 +137,7 @@ def make_cord(
     for schema in ("input_schema", "output_schema", "minimal_input_schema"):
         _check_schema(schema, described.get(schema), name)
     for option in options:
-        if option not in ROUTE_OPTIONS:
+        if option not in ROUTE_OPTIONS | _NEEDLESS:
             known = [*ROUTE_OPTIONS, *Cord.__slots__, "public_api_path", "public_api_method"]
             raise DefinitionError(f"A cord takes no {option!r}.{did_you_mean(option, known)}")
     return Cord(
@@ -151,7 +153,7 @@ def make_cord(
         on_disconnect=on_disconnect,
         batch=batch,
         timeout=timeout,
-        route_options=MappingProxyType(dict(options)),
+        route_options=MappingProxyType({key: options[key] for key in options if key not in _NEEDLESS}),
         **described,
     )
 
