@@ -1,19 +1,17 @@
 """`chutes build`: make a container image of a chute."""
 
-import contextlib
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from chutes.build import Context, Options, find_tool, make_context, references
+from chutes.build import Context, Options, find_tool, references
 from chutes.build import build as build_image
 from chutes.build.containerfile import APP
 from chutes.cli.arguments import Reference
+from chutes.cli.build_context import read_context
 from chutes.cli.debugging import Debug
-from chutes.cli.reporting import refuse, warn
-from chutes.loading import load
+from chutes.cli.reporting import refuse
 from chutes.settings import Settings
 
 __all__ = ["build"]
@@ -102,7 +100,7 @@ def build(
         force=force,
         arguments=tool_arguments or [],
     )
-    context = _context(reference)
+    context = read_context(reference)
     if dry_run:
         _describe(context, options)
         return
@@ -122,15 +120,6 @@ def build(
         for name in built.references:
             builder.push(name)
     typer.echo(built.references[-1])
-
-
-def _context(reference: str) -> Context:
-    # What the user's file prints is no part of the answer.
-    with contextlib.redirect_stdout(sys.stderr):
-        loaded = load(reference, stand_ins=True)
-    if loaded.stand_ins:
-        warn(f"Not installed here, and replaced by stand-ins: {', '.join(loaded.stand_ins)}.")
-    return make_context(loaded)
 
 
 def _describe(context: Context, options: Options) -> None:

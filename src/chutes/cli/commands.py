@@ -27,6 +27,13 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "bench": "Load a cord of a running chute, and say how it did.",
         "models": "List, fetch and remove models.",
         "build": "Make a container image of a chute.",
+        "deploy": "Build the image of a chute, and have it run on a platform.",
+        "list": "List the chutes that run on a platform.",
+        "status": "Show the instances and the revisions of a deployed chute.",
+        "logs": "Show what the instances of a deployed chute write.",
+        "scale": "Say how many instances of a deployed chute run.",
+        "rollback": "Have an older revision of a deployed chute run again.",
+        "delete": "End a deployed chute, and forget its revisions.",
         "cluster": "Run a Ray cluster on this machine, for trying.",
         "keys": "Make API keys, and secrets for webhooks.",
     }

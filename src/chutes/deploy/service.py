@@ -42,7 +42,9 @@ def deploy(platform: Platform, plan: Plan, *, replace: bool = False, say: Say) -
     wanted = plan
     if plan.instances is None and before.plan.instances is not None:
         wanted = plan.scaled(before.plan.instances)
-        say(f"It was scaled to {wanted.instances}, and stays so; `chutes scale {plan.slug} auto` leaves it to the load.")
+        say(
+            f"It was scaled to {wanted.instances}, and stays so; `chutes scale {plan.slug} auto` leaves it to the load."
+        )
     if _runs_already(before, wanted):
         return Deployed(before, is_new=False)
     return Deployed(platform.apply(wanted, note="deploy", say=say), is_new=True)
@@ -119,8 +121,11 @@ def rollback(platform: Platform, name: str, number: int | None = None, *, say: S
 def _runs_already(before: Deployment, plan: Plan) -> bool:
     if before.plan != plan or not plan.digest or plan.secrets:
         return False
+    if before.revision(before.current).outcome == "failed":
+        return False
     may_be_idle = plan.instances == 0 or (plan.instances is None and plan.min_instances == 0)
-    return before.ready > 0 or may_be_idle
+    broken = any(instance.state == "failed" for instance in before.instances)
+    return before.ready > 0 or (may_be_idle and not broken)
 
 
 def _previous(before: Deployment) -> Revision:
@@ -154,7 +159,9 @@ def _numbered(before: Deployment, number: int) -> Revision:
         kept = ", ".join(str(one.number) for one in before.revisions)
         raise DeployError(f"There is no revision {number} of {before.slug}. Kept are: {kept}.") from None
     if revision.outcome == "failed":
-        raise DeployError(f"Revision {number} of {before.slug} never got ready, so there is no going back to it.")
+        raise DeployError(
+            f"Revision {number} of {before.slug} never got ready, so there is no going back to it."
+        )
     return revision
 
 

@@ -1,5 +1,7 @@
 """Drive a chute inside a test: the same path as the server's, without a port."""
 
+from chutes.build.fake import FakeContainerTool
+from chutes.deploy.fake import FakePlatform
 from chutes.engines.fake import FakeEngine
 from chutes.errors import ClientNotOpen, WebSocketClosed, WebSocketRefused
 from chutes.processes.fake import FakeLauncher, FakeProcess
@@ -11,8 +13,10 @@ __all__ = [
     "AsyncTestClient",
     "AsyncWebSocketSession",
     "ClientNotOpen",
+    "FakeContainerTool",
     "FakeEngine",
     "FakeLauncher",
+    "FakePlatform",
     "FakeProcess",
     "TestClient",
     "WebSocketClosed",
