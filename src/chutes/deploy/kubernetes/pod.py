@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from typing import Any
 
 from chutes.deploy.kubernetes.names import labels, object_name, selector
@@ -95,7 +96,7 @@ def _spec(plan: Plan, options: ManifestOptions, component: str) -> dict[str, Any
         },
     }
     if not knative:
-        spec["terminationGracePeriodSeconds"] = round(plan.termination_seconds)
+        spec["terminationGracePeriodSeconds"] = math.ceil(plan.termination_seconds)
     if options.pull_secrets:
         spec["imagePullSecrets"] = [{"name": name} for name in options.pull_secrets]
     if where := affinity(plan.resources):
