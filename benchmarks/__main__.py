@@ -48,6 +48,7 @@ class Run:
             "instructions": self._instructions,
             "jobs": self._jobs,
             "llm": self._llm,
+            "deploy": self._deploy,
             "llm-first": self._llm_first,
         }[name]()
 
@@ -139,6 +140,16 @@ class Run:
         title = "The first token through a chute: pairs of requests, one to the chute and one to its engine"
         return f"{_about(title, [llm_first.SERVER])}\n\n{llm_first.later(self.samples)}"
 
+    def _deploy(self) -> str:
+        # It brings the platforms, which no other table needs.
+        from benchmarks.deploy import deployments
+
+        options = self.options
+        tables, self.samples = deployments(
+            options.workload, rounds=options.rounds, seconds=options.seconds, folder=self.folder
+        )
+        return tables
+
     def _take(self, sample: Any) -> None:
         self.samples.append(sample)
         print(sample, file=sys.stderr)
@@ -184,6 +195,7 @@ def main() -> None:
             "jobs",
             "llm",
             "llm-first",
+            "deploy",
             "all",
         ],
     )
