@@ -217,7 +217,7 @@ def test_options_at_their_default_warn_of_nothing(recwarn):
 
 
 def test_forbidding_egress_warns_as_nothing_here_enforces_it():
-    with pytest.warns(UserWarning, match="allow_external_egress=False has no effect here"):
+    with pytest.warns(UserWarning, match="allow_external_egress=False has an effect on Kubernetes alone"):
         new_chute(allow_external_egress=False)
 
 

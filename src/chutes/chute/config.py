@@ -35,12 +35,15 @@ FASTAPI_OPTIONS = frozenset(
 
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _TAGLINE_LIMIT = 100
-# Each option with the value that promises a protection, and what holds here instead.
+# Each option with the value that promises a protection, and what holds instead.
 _WITHOUT_EFFECT = {
-    "allow_external_egress": (False, "Forbid it in the network of the machine or the cluster."),
-    "encrypted_fs": (True, "Encrypt the volume that the container runs on."),
-    "tee": (True, "Nothing here attests the machine."),
-    "lock_modules": (True, "Python modules stay changeable at run time."),
+    "allow_external_egress": (
+        False,
+        "has an effect on Kubernetes alone, by a NetworkPolicy. Elsewhere, forbid it in the network of the machine.",
+    ),
+    "encrypted_fs": (True, "has no effect here. Encrypt the volume that the container runs on."),
+    "tee": (True, "has no effect here. Nothing here attests the machine."),
+    "lock_modules": (True, "has no effect here. Python modules stay changeable at run time."),
 }
 
 
@@ -150,9 +153,9 @@ class ChuteConfig:
 
     def warn_about_unused(self, stacklevel: int) -> None:
         """Warn, at the user's line, of values that promise a protection which does not exist here."""
-        for option, (promise, advice) in _WITHOUT_EFFECT.items():
+        for option, (promise, truth) in _WITHOUT_EFFECT.items():
             if getattr(self, option) == promise:
-                warnings.warn(f"{option}={promise} has no effect here. {advice}", stacklevel=stacklevel)
+                warnings.warn(f"{option}={promise} {truth}", stacklevel=stacklevel)
         if len(self.tagline) > _TAGLINE_LIMIT:
             warnings.warn(
                 f"The tagline has {len(self.tagline)} characters; lists show {_TAGLINE_LIMIT}. Move the rest to readme.",

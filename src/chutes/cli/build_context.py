@@ -7,7 +7,7 @@ from chutes.build import Context, make_context
 from chutes.cli.reporting import warn
 from chutes.loading import LoadedChute, load
 
-__all__ = ["read_chute", "read_context"]
+__all__ = ["read_chute", "read_context", "target_of"]
 
 
 def read_chute(reference: str) -> LoadedChute:
@@ -32,3 +32,9 @@ def read_context(reference: str) -> Context:
         BuildError: a file that the recipe names is missing.
     """
     return make_context(read_chute(reference))
+
+
+def target_of(loaded: LoadedChute) -> str:
+    """The chute as `chutes run` takes it inside of its image."""
+    file = loaded.place.file.resolve().relative_to(loaded.place.root)
+    return f"{file.as_posix()}:{loaded.name}"

@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "bench": "Load a cord of a running chute, and say how it did.",
         "models": "List, fetch and remove models.",
         "build": "Make a container image of a chute.",
+        "manifests": "Print a chute as YAML for Kubernetes.",
         "deploy": "Build the image of a chute, and have it run on a platform.",
         "list": "List the chutes that run on a platform.",
         "status": "Show the instances and the revisions of a deployed chute.",

@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from chutes.cli.arguments import Reference
-from chutes.cli.build_context import read_chute
+from chutes.cli.build_context import read_chute, target_of
 from chutes.cli.debugging import Debug
 from chutes.cli.deploy_image import WantedImage, make_image, wanted_image
 from chutes.cli.deploy_text import print_plan
@@ -146,7 +146,7 @@ def deploy(
         image=wanted.reference,
         digest=wanted.digest,
         source=source_of(loaded.place.file),
-        target=_target(loaded),
+        target=target_of(loaded),
         environment=environment,
         secrets=secrets,
         instances=instances,
@@ -194,11 +194,6 @@ def _environment(items: list[str], files: list[Path], secrets: tuple[Secret, ...
                 f"{name} looks like a secret, and a plan shows its variables. Write --secret {name} to keep it out of sight."
             )
     return environment
-
-
-def _target(loaded: LoadedChute) -> str:
-    file = loaded.place.file.resolve().relative_to(loaded.place.root)
-    return f"{file.as_posix()}:{loaded.name}"
 
 
 def _describe(plan: Plan, where: str, settings: Settings, options: PlatformOptions) -> None:
