@@ -32,3 +32,9 @@ def test_a_value_that_is_no_number_is_left_to_nobody():
 def test_a_word_without_a_flag_is_left_out():
     assert translate(["stray", "--seed", "7"], "vllm", "sglang").left_out == ("stray",)
     assert translate(["stray", "--seed", "7"], "vllm", "sglang").arguments == ("--random-seed", "7")
+
+
+def test_a_chat_template_goes_to_every_engine_that_takes_one():
+    said = translate(["--chat-template", "tools.jinja"], "vllm", "llamacpp")
+    assert (said.arguments, said.left_out) == (("--chat-template", "tools.jinja"), ())
+    assert translate(["--chat-template", "x"], "vllm", "transformers").left_out == ("--chat-template",)

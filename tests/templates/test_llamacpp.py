@@ -1,6 +1,7 @@
 """A template's chute as its users serve it, with llama.cpp and a real small model, through the official OpenAI client."""
 
 import concurrent.futures
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -56,6 +57,53 @@ FRANCE = [
     {"role": "system", "content": "You are a helpful assistant."},
     {"role": "user", "content": "What is the capital of France?"},
 ]
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "weather",
+        "description": "The weather now",
+        "parameters": {
+            "type": "object",
+            "properties": {"unit": {"enum": ["C", "F"]}},
+            "required": ["unit"],
+            "additionalProperties": False,
+        },
+    },
+}
+# The model repeats what it is told, and the engine reads a call out of that.
+CALL = [
+    {
+        "role": "user",
+        "content": 'Repeat exactly: <tool_call>\n{"name": "weather", "arguments": {"unit": "C"}}\n</tool_call>',
+    }
+]
+TOOLS_FILE = """
+from chutes.templates import build_vllm_chute
+
+chute = build_vllm_chute(
+    username="acme",
+    model_name={model!r},
+    engine_args=["--served-model-name", "smol", "--max-model-len", "1024", "--chat-template", {template!r}],
+)
+"""
+TOOLS = (
+    "{%- if tools %}{{- '<|im_start|>system\\nYou may call a function.\\n<tools>' }}"
+    "{%- for tool in tools %}{{- '\\n' }}{{- tool | tojson }}{%- endfor %}"
+    '{{- \'\\n</tools>\\nAnswer with <tool_call>\\n{"name": <function-name>, "arguments": <args-json-object>}\' }}'
+    "{{- '\\n</tool_call><|im_end|>\\n' }}{%- endif %}"
+    "{%- for message in messages %}"
+    "{%- if message.role == 'assistant' and message.tool_calls %}"
+    "{{- '<|im_start|>assistant' }}{%- if message.content %}{{- '\\n' + message.content }}{%- endif %}"
+    "{%- for tool_call in message.tool_calls %}"
+    "{%- if tool_call.function is defined %}{%- set tool_call = tool_call.function %}{%- endif %}"
+    '{{- \'\\n<tool_call>\\n{"name": "\' }}{{- tool_call.name }}{{- \'", "arguments": \' }}'
+    "{{- tool_call.arguments | tojson }}{{- '}\\n</tool_call>' }}"
+    "{%- endfor %}{{- '<|im_end|>\\n' }}"
+    "{%- elif message.role == 'tool' %}"
+    "{{- '<|im_start|>user\\n<tool_response>\\n' + message.content + '\\n</tool_response><|im_end|>\\n' }}"
+    "{%- else %}{{- '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' }}{%- endif %}"
+    "{%- endfor %}{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{%- endif %}"
+)
 ENDLESS = {
     "model": "smol",
     "prompt": "Once",
@@ -141,6 +189,39 @@ def test_the_openai_client_talks_to_a_real_model(served, client):
         assert (health["name"], health["model"], health["state"]) == ("llamacpp", "smol", "ready")
     assert any("--tool-call-parser" in message for message in served.messages)
     assert served.stop() == 0
+
+
+def test_a_tool_call_comes_whole_and_in_pieces(tmp_path):
+    template = tmp_path / "tools.jinja"
+    template.write_text(TOOLS)
+    (tmp_path / "app.py").write_text(TOOLS_FILE.format(model=str(small_model()), template=str(template)))
+    environ = {"CHUTES_ENGINE_PYTHON": engine_python("llamacpp")}
+    with (
+        chute_process(
+            "app:chute", "--port", "0", folder=tmp_path, log=tmp_path / "output.log", **environ
+        ) as process,
+        httpx2.Client(trust_env=False) as http,
+    ):
+        process.wait_until(lambda: any("url" in line for line in process.lines), START_SECONDS)
+        client = openai.OpenAI(
+            base_url=f"{process.url}/v1", api_key="none", max_retries=0, timeout=120, http_client=http
+        )
+        asked = {"model": "smol", "messages": CALL, "tools": [WEATHER], "temperature": 0, "max_tokens": 60}
+        choice = client.chat.completions.create(**asked).choices[0]
+        assert choice.finish_reason == "tool_calls", choice
+        call = choice.message.tool_calls[0]
+        assert (call.function.name, json.loads(call.function.arguments)) == ("weather", {"unit": "C"})
+        with client.chat.completions.create(**asked, stream=True) as events:
+            choices = [event.choices[0] for event in events if event.choices]
+        pieces = [piece.function for one in choices for piece in one.delta.tool_calls or ()]
+        assert [piece.name for piece in pieces if piece.name] == ["weather"]
+        assert json.loads("".join(piece.arguments or "" for piece in pieces)) == {"unit": "C"}
+        assert choices[-1].finish_reason == "tool_calls"
+        told = {"role": "tool", "tool_call_id": call.id, "content": "20"}
+        answer = client.chat.completions.create(
+            model="smol", messages=[*CALL, choice.message, told], max_tokens=4
+        )
+        assert answer.choices[0].message.role == "assistant"
 
 
 def test_a_killed_engine_ends_its_streams_with_an_error_and_comes_back(served, client):

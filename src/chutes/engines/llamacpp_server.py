@@ -58,6 +58,7 @@ def main() -> None:
     params.ui = False
     params.endpoint_metrics = True
     _set_others(params, others, parser)
+    params.chat_template = _template(params.chat_template)
     if params.embedding and not _says_how_it_pools(known.model):
         # One vector for each text, as the OpenAI API wants it; a model that was made for embeddings says which.
         params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
@@ -81,6 +82,12 @@ def _set_others(params: object, words: list[str], parser: argparse.ArgumentParse
             )
         except (KeyError, ValueError):
             parser.error(f"argument {flag}: invalid value: {value!r}")
+
+
+def _template(said: str) -> str:
+    """The chat template itself; other servers take the file that holds it, too."""
+    is_file = "{" not in said and Path(said).is_file()
+    return Path(said).read_text(encoding="utf-8") if is_file else said
 
 
 def _says_how_it_pools(model: str) -> bool:

@@ -13,7 +13,7 @@ _MEANINGS: Mapping[str, Mapping[str, str]] = {
     _CONCURRENCY: {"vllm": "--max-num-seqs", "sglang": "--max-running-requests", "llamacpp": "--parallel"},
     "numbers": {"vllm": "--dtype", "sglang": "--dtype", "transformers": "--dtype"},
     "seed": {"vllm": "--seed", "sglang": "--random-seed", "transformers": "--default-seed"},
-    "template": {"vllm": "--chat-template", "sglang": "--chat-template"},
+    "template": {"vllm": "--chat-template", "sglang": "--chat-template", "llamacpp": "--chat-template"},
     "code": {"vllm": "--trust-remote-code", "sglang": "--trust-remote-code", "transformers": "--trust-remote-code"},
     "share": {"vllm": "--gpu-memory-utilization", "sglang": "--mem-fraction-static", "transformers": "--cb-max-memory-percent"},
 }  # fmt: skip
