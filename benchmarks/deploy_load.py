@@ -15,7 +15,7 @@ from chutes.errors import CallError
 __all__ = ["CLIENTS", "PER_SECOND", "Calls", "load"]
 
 PER_SECOND = 50
-CLIENTS = ("kept connections", "new connections", "chutes.client")
+CLIENTS = ("kept connections", "new connections", "chutes.client", "chutes.client, with keys")
 _EACH = 10
 _TIMEOUT = 60
 
@@ -38,10 +38,14 @@ def load(url: str) -> Iterator[dict[str, Calls]]:
     """Fifty calls a second for each kind of client, from ten threads each, until the block is left."""
     over = threading.Event()
     # No two loads share an id: what was begun in an earlier one is not counted as this one's.
-    ids = (f"{time.time_ns()}-{number}" for number in itertools.count())
+    prefix, numbers = str(time.time_ns()), itertools.count()
+
+    def name() -> str:
+        return f"{prefix}-{next(numbers)}"
+
     found = {kind: Calls() for kind in CLIENTS}
     threads = [
-        threading.Thread(target=_call_on, args=(url, kind, found[kind], ids, over))
+        threading.Thread(target=_call_on, args=(url, kind, found[kind], name, over))
         for kind in CLIENTS
         for _ in range(_EACH)
     ]
@@ -55,13 +59,13 @@ def load(url: str) -> Iterator[dict[str, Calls]]:
             thread.join()
 
 
-def _call_on(url: str, kind: str, calls: Calls, ids: Iterator[str], over: threading.Event) -> None:
+def _call_on(url: str, kind: str, calls: Calls, new_name: Callable[[], str], over: threading.Event) -> None:
     ask, close = _asking(url, kind)
     pause = _EACH / PER_SECOND
     following = time.monotonic()
     while not over.wait(max(0.0, following - time.monotonic())):
         following += pause
-        name = next(ids)
+        name = new_name()
         try:
             calls.answered[name] = ask(name)
         except (OSError, http.client.HTTPException, CallError) as error:
@@ -71,9 +75,13 @@ def _call_on(url: str, kind: str, calls: Calls, ids: Iterator[str], over: thread
 
 def _asking(url: str, kind: str) -> tuple[Callable[[str], str], Callable[[], None]]:
     """How a kind of client calls, and how it ends."""
-    if kind == "chutes.client":
-        client = Client(url, timeout=_TIMEOUT)
-        return lambda name: str(client.call("/call", id=name)), client.close
+    if kind.startswith("chutes.client"):
+        client, keyed = Client(url, timeout=_TIMEOUT), kind.endswith("keys")
+
+        def call(name: str) -> str:
+            return str(client.call("/call", id=name, headers={"Idempotency-Key": name} if keyed else {}))
+
+        return call, client.close
     connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=_TIMEOUT)
 
     def ask(name: str) -> str:
