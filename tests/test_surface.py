@@ -10,7 +10,11 @@ import chutes
 from support.surface import PAGE, entry, public_modules, render
 
 MODULES = public_modules()
-EVERY_MODULE = sorted(module.name for module in pkgutil.walk_packages(chutes.__path__, "chutes."))
+# It runs on the nodes of a Ray cluster, whose environment has Ray.
+ELSEWHERE = {"chutes.deploy.ray.replica"}
+EVERY_MODULE = sorted(
+    {module.name for module in pkgutil.walk_packages(chutes.__path__, "chutes.")} - ELSEWHERE
+)
 PATHS = {f"{module.__name__}.{name}": (module, name) for module in MODULES for name in module.__all__}
 
 

@@ -73,11 +73,11 @@ def test_a_port_that_was_given_away_or_is_in_use_is_given_to_nobody_else():
 
 def test_a_front_has_no_more_rights_than_its_port_needs():
     front = FrontState(name="chutes.me.words.front-1", host="0.0.0.0", port=8100, control=20001, number=1)
-    words = front_words(front, PLAN, Path("/home/me/front"), Path("/home/me"))
+    words = front_words(front, PLAN, Path("/srv/me/front"), Path("/srv/me"))
     assert "--read-only" in words
     assert words[words.index("--cap-drop") + 1] == "ALL"
     assert "--user" not in words
-    low = front_words(replace(front, port=80), PLAN, Path("/home/me/front"), Path("/home/me"))
+    low = front_words(replace(front, port=80), PLAN, Path("/srv/me/front"), Path("/srv/me"))
     assert low[low.index("--cap-add") + 1] == "NET_BIND_SERVICE"
 
 

@@ -116,7 +116,11 @@ def _instances(plan: Plan) -> str:
     span = f"{plan.min_instances} to {plan.max_instances}"
     if plan.min_instances == plan.max_instances:
         return f"{plan.min_instances}"
-    idle = f", none after {plan.shutdown_after_seconds:g} s without a call" if plan.min_instances == 0 else ""
+    idle = (
+        f"; none after {plan.shutdown_after_seconds:g} s without a call, where the platform can start it for one"
+        if plan.min_instances == 0
+        else ""
+    )
     more = (
         f", one more above {plan.scaling_threshold:.0%} of the calls at once"
         if plan.max_instances > 1

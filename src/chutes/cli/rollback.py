@@ -13,7 +13,7 @@ __all__ = ["rollback"]
 _Revision = Annotated[
     int | None,
     typer.Argument(
-        metavar="[REVISION]",
+        metavar="REVISION",
         help="Its number, as `chutes status` lists it.",
         show_default="the last one before the current that got ready",
         min=1,

@@ -109,13 +109,12 @@ def _local(settings: Settings, options: PlatformOptions, say: Say) -> Platform:
 
 
 def _kubernetes(options: PlatformOptions, say: Say) -> Platform:
-    from chutes.deploy.kubernetes import KubernetesPlatform, ManifestOptions, find_kubectl
+    from chutes.deploy.kubernetes import KubernetesPlatform, find_kubectl
 
     platform = KubernetesPlatform(
         kubectl=find_kubectl(
             lambda command: say(f"$ {command}"), context=options.context, namespace=options.namespace
         ),
-        options=ManifestOptions(namespace=options.namespace),
     )
     return platform if options.timeout is None else replace(platform, ready_seconds=options.timeout)
 

@@ -1,6 +1,7 @@
 """The cluster, as the program kubectl reaches it."""
 
 import json
+import re
 import shlex
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ from chutes.errors import DeployError
 __all__ = ["CommandLineKubectl", "Kubectl", "find_kubectl"]
 
 _PATIENCE_SECONDS = 60
+_NOISE = re.compile(r"[IWE][0-9]{4} [0-9:.]+ ")
 _MOST_FOLLOWED = 100
 _NO_SUCH = ("the server doesn't have a resource type", "could not find the requested resource")
 
@@ -154,11 +156,16 @@ class CommandLineKubectl:
         except OSError as exc:
             raise self._not_started(exc) from exc
         if done.returncode:
-            raise DeployError(f"kubectl {words[0]} failed: {done.stderr.strip() or done.stdout.strip()}")
+            raise DeployError(f"kubectl {words[0]} failed: {_plain(done.stderr) or done.stdout.strip()}")
         return done.stdout
 
     def _not_started(self, exc: OSError) -> DeployError:
         return DeployError(f"Cannot run '{self.program}': {exc.strerror}.")
+
+
+def _plain(text: str) -> str:
+    """What went wrong, without the lines that its libraries log on the way."""
+    return "\n".join(line for line in text.strip().splitlines() if not _NOISE.match(line)) or text.strip()
 
 
 def find_kubectl(
