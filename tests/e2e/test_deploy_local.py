@@ -1,6 +1,7 @@
 """A chute as containers of podman on this machine: deployed, replaced under load, broken, killed, scaled, deleted."""
 
 import http.client
+import itertools
 import json
 import os
 import re
@@ -232,6 +233,18 @@ def test_a_new_revision_takes_over_under_load_and_jobs_and_files_stay(place):
     path = f"/jobs/note/{run['id']}"
     place.wait_until(lambda: place.ask(path)["status"] == "succeeded")
     assert place.ask(path)["result"] == "two"
+
+
+def test_a_minute_of_updates_fails_no_request(running):
+    place = running
+    images = itertools.cycle((place.one, place.two))
+    with Load(place.url) as load:
+        end = time.monotonic() + 45
+        while time.monotonic() < end:
+            assert place.change(image=next(images)).ready == 1
+        place.change(image=place.two)
+    assert not load.failures
+    assert min(load.answers.values()) > 50
 
 
 def test_a_broken_revision_is_given_up_and_its_log_is_shown(running):
