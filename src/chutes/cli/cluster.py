@@ -54,8 +54,11 @@ def up(
     ] = _DASHBOARD_PORT,
     proxy: Annotated[
         bool,
-        typer.Option("--ha-proxy/--ray-proxy", help="HAProxy in front of the chutes, or Ray's own proxy."),
-    ] = True,
+        typer.Option(
+            "--ha-proxy",
+            help="HAProxy before the chutes, which is faster, and which the network reaches too.",
+        ),
+    ] = False,
     timeout: Annotated[float, typer.Option(min=1, help="Seconds for each step.")] = 180.0,
 ) -> None:
     """Start a cluster that only this machine reaches, and that asks for a token.
@@ -70,6 +73,10 @@ def up(
         warn(f"The catalogue has no GPU {unknown!r}: no node selector will find it.")
     if proxy and not found.has_ha_proxy:
         warn("This Ray came without HAProxy: its own proxy is used, which is slower.")
+    elif proxy:
+        warn(
+            "With HAProxy the chutes listen on every address of this machine: give them API keys, or have a firewall."
+        )
     pretended = [parse_node(text, hardware.cores) for text in node or []]
     options = UpOptions(
         nodes=machine_nodes(hardware, nodes, pretended),

@@ -32,7 +32,8 @@ class Launch:
         token_file: the file with the token.
         head_port: at which nodes join.
         dashboard_port: on 127.0.0.1.
-        proxy_ports: two for what HAProxy tells of itself; empty: Ray's own proxy stands in front of the replicas.
+        proxy_ports: two for what HAProxy tells of itself, and one for the proxy behind it; empty: Ray's own proxy stands in
+            front of the replicas.
     """
 
     python: str
@@ -113,7 +114,7 @@ class Launch:
     def _ha_proxy(self) -> dict[str, str]:
         if not self.proxy_ports:
             return {"RAY_SERVE_ENABLE_HA_PROXY": "0"}
-        statistics, metrics = self.proxy_ports
+        statistics, metrics, fallback = self.proxy_ports
         # Ray puts a name of 56 characters between this and the name of a socket.
         place = self.folder
         return {
@@ -126,6 +127,7 @@ class Launch:
             "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(place / "server-state"),
             "RAY_SERVE_HAPROXY_STATS_PORT": str(statistics),
             "RAY_SERVE_HAPROXY_METRICS_PORT": str(metrics),
+            "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(fallback),
             "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",
             "RAY_SERVE_HAPROXY_NBTHREAD": "2",
         }
@@ -135,7 +137,11 @@ def _pairs(labels: Mapping[str, str]) -> str:
     return ",".join(f"{key}={value}" for key, value in labels.items())
 
 
-def serve_options(port: int) -> str:
-    """The document that starts Serve without an application: one proxy, on loopback."""
-    options = {"host": LOOPBACK, "port": port}
+def serve_options(port: int, *, ha_proxy: bool) -> str:
+    """The document that starts Serve without an application: one proxy, on loopback.
+
+    HAProxy reaches replicas by the address of their node, and what it falls back on by 127.0.0.1, while Serve has one setting for
+    where all of them listen: with it they listen everywhere.
+    """
+    options = {"host": "0.0.0.0" if ha_proxy else LOOPBACK, "port": port}  # noqa: S104 - the caller has warned
     return json.dumps({"proxy_location": "HeadOnly", "http_options": options, "applications": []})

@@ -48,14 +48,14 @@ class UpOptions:
         nodes: the head first.
         port: where its chutes answer; 0: any free one.
         dashboard_port: where deployments are sent; 0: any free one.
-        ha_proxy: put HAProxy in front of the replicas, where Ray has it.
+        ha_proxy: put HAProxy in front of the replicas, where Ray has it; the network reaches them then.
         timeout: seconds in which each step has to be done.
     """
 
     nodes: Sequence[NodeSpec]
     port: int = 8000
     dashboard_port: int = 8265
-    ha_proxy: bool = True
+    ha_proxy: bool = False
     timeout: float = 180
 
 
@@ -93,7 +93,7 @@ class _Starting:
         has_ha_proxy = options.ha_proxy and python.has_ha_proxy
         port = _checked_port(LOOPBACK, options.port, "--port")
         dashboard_port = _checked_port("127.0.0.1", options.dashboard_port, "--dashboard-port")
-        head_port, *proxy_ports = _free_ports(3)
+        head_port, *proxy_ports = _free_ports(4)
         self._launch = Launch(
             python=python.path,
             mark=secrets.token_hex(16),
@@ -125,7 +125,7 @@ class _Starting:
             self._start(node, is_head=False)
             self._wait(lambda: self._count(dashboard), f"The node '{node.name}'")
         self._say("Starting Ray Serve.")
-        dashboard.put_serve(json.loads(serve_options(self._port)))
+        dashboard.put_serve(json.loads(serve_options(self._port, ha_proxy=self.state.ha_proxy)))
         self._wait(self._check_proxy, "The proxy of Ray Serve")
         return self.state
 
