@@ -92,6 +92,28 @@ _Port = Annotated[
         help="Port on this machine.", min=1, max=65535, show_default="the one it had, else a free one"
     ),
 ]
+_Form = Annotated[
+    str | None,
+    typer.Option(
+        help="On Kubernetes: deployment, or keda or knative, which stop an idle chute and start it for a call.",
+        show_default="the one it had, else deployment",
+    ),
+]
+_IngressHost = Annotated[
+    str | None,
+    typer.Option(
+        help="On Kubernetes, the name that it is called by from outside.",
+        show_default="the one it had, else none",
+    ),
+]
+_AnyNode = Annotated[
+    bool | None,
+    typer.Option(
+        "--any-node",
+        help="Do not ask whether Kubernetes has a node that satisfies the selector: one is added when it is asked for.",
+        show_default=False,
+    ),
+]
 _Timeout = Annotated[
     float | None,
     typer.Option(help="Seconds in which it has to get ready.", min=1.0, show_default="the platform's"),
@@ -116,6 +138,9 @@ def deploy(
     port: _Port = None,
     namespace: Namespace = None,
     context: KubeContext = None,
+    form: _Form = None,
+    ingress_host: _IngressHost = None,
+    any_node: _AnyNode = None,
     address: Address = None,
     timeout: _Timeout = None,
     debug: Debug = False,
@@ -134,6 +159,9 @@ def deploy(
         port=port,
         namespace=namespace,
         context=context,
+        form=form,
+        ingress_host=ingress_host,
+        any_node=any_node or None,
         address=address,
         timeout=timeout,
         secrets=secrets,

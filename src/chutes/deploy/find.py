@@ -12,7 +12,14 @@ from chutes.errors import DeployError
 from chutes.settings import Settings, variable
 from chutes.suggestions import did_you_mean
 
-__all__ = ["PLATFORMS", "PlatformOptions", "can_run_containers", "check_platform", "find_platform"]
+__all__ = [
+    "PLATFORMS",
+    "PlatformOptions",
+    "can_run_containers",
+    "check_platform",
+    "find_platform",
+    "manifest_changes",
+]
 
 PLATFORMS = ("local", "kubernetes", "ray")
 
@@ -21,6 +28,9 @@ _OWNERS = {
     "port": "local",
     "namespace": "kubernetes",
     "context": "kubernetes",
+    "form": "kubernetes",
+    "ingress_host": "kubernetes",
+    "any_node": "kubernetes",
     "address": "ray",
 }
 _DASHBOARD = "http://127.0.0.1:8265"
@@ -38,6 +48,9 @@ class PlatformOptions:
         port: its port.
         namespace: of Kubernetes.
         context: the cluster, as kubectl calls it.
+        form: of the manifests: deployment, keda or knative.
+        ingress_host: the name that a chute on Kubernetes is called by from outside.
+        any_node: ask no node whether it has what the chute asks for.
         address: the dashboard of a Ray cluster.
         timeout: seconds in which a revision has to get ready.
         files: of the chute that is to be applied, for a platform that takes them rather than an image.
@@ -49,6 +62,9 @@ class PlatformOptions:
     port: int | None = None
     namespace: str | None = None
     context: str | None = None
+    form: str | None = None
+    ingress_host: str | None = None
+    any_node: bool | None = None
     address: str | None = None
     timeout: float | None = None
     files: Context | None = None
@@ -83,7 +99,9 @@ def find_platform(name: str, settings: Settings, options: PlatformOptions, say: 
     check_platform(name)
     for option, owner in _OWNERS.items():
         if owner != name and getattr(options, option) is not None:
-            raise DeployError(f"--{option} belongs to --to {owner}, and this is --to {name}.")
+            raise DeployError(
+                f"--{option.replace('_', '-')} belongs to --to {owner}, and this is --to {name}."
+            )
     if name == "kubernetes":
         return _kubernetes(options, say)
     return _ray(settings, options) if name == "ray" else _local(settings, options, say)
@@ -115,8 +133,16 @@ def _kubernetes(options: PlatformOptions, say: Say) -> Platform:
         kubectl=find_kubectl(
             lambda command: say(f"$ {command}"), context=options.context, namespace=options.namespace
         ),
+        changes=manifest_changes(options),
+        check_nodes=not options.any_node,
     )
     return platform if options.timeout is None else replace(platform, ready_seconds=options.timeout)
+
+
+def manifest_changes(options: PlatformOptions) -> dict[str, str]:
+    """What the manifests of a chute are to say otherwise than before."""
+    given = {"form": options.form, "host": options.ingress_host}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _ray(settings: Settings, options: PlatformOptions) -> Platform:

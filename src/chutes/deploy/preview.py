@@ -4,7 +4,7 @@ import json
 import shlex
 from pathlib import Path
 
-from chutes.deploy.find import PlatformOptions
+from chutes.deploy.find import PlatformOptions, manifest_changes
 from chutes.deploy.plan import PORT, Plan
 from chutes.settings import Settings
 
@@ -34,7 +34,13 @@ def _command(plan: Plan, tool: str, home: Path, port: int) -> str:
 def _manifests(plan: Plan, options: PlatformOptions) -> str:
     from chutes.deploy.kubernetes import ManifestOptions, manifests, yaml_text
 
-    return yaml_text(manifests(plan, ManifestOptions(namespace=options.namespace)))
+    return yaml_text(
+        manifests(plan, ManifestOptions().changed(manifest_changes(options) | _namespace(options)))
+    )
+
+
+def _namespace(options: PlatformOptions) -> dict[str, str]:
+    return {"namespace": options.namespace} if options.namespace else {}
 
 
 def _serve_config(plan: Plan, options: PlatformOptions) -> str:

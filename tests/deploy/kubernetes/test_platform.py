@@ -170,6 +170,22 @@ def test_what_was_said_of_the_cluster_is_kept_for_the_next_revision(cluster):
     assert cluster.has("ingresses") == []
 
 
+def test_one_option_is_changed_and_the_others_stay(cluster):
+    cluster.apply(options=ManifestOptions(tls_secret="certificate", host="echo.example.com"))
+    platform = dataclasses.replace(cluster.platform, changes={"host": "other.example.com"})
+
+    now = platform.apply(dataclasses.replace(PLAN, image="a/b:2"), note="deploy", say=cluster.said.append)
+
+    assert now.url == "https://other.example.com"
+
+
+def test_knative_does_not_take_the_place_of_a_deployment_that_runs(cluster):
+    cluster.apply()
+
+    with pytest.raises(DeployError, match="chutes delete me/echo"):
+        cluster.apply(options=ManifestOptions(form="knative"))
+
+
 def test_a_volume_is_made_once_and_kept_unless_its_data_is_to_go(cluster):
     cluster.apply(has_jobs=True, max_instances=1)
     claim = cluster.objects["persistentvolumeclaims", "me-echo-home"]

@@ -1,7 +1,7 @@
 """The platform 'kubernetes': a cluster that kubectl reaches."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -39,6 +39,7 @@ class KubernetesPlatform:
     Attributes:
         kubectl: how the cluster is reached, as `find_kubectl` finds it.
         options: how plans are written down for it; None: as when the chute was deployed before.
+        changes: fields of these options that are to have other values.
         ready_seconds: how long a revision may take to get ready.
         check_nodes: refuse a selector that no node satisfies; not for clusters that add nodes when they are asked for.
         value_of: the value of a secret; None when there is none, and then the one that was given before is kept.
@@ -47,6 +48,7 @@ class KubernetesPlatform:
 
     kubectl: Kubectl
     options: ManifestOptions | None = None
+    changes: Mapping[str, Any] = field(default_factory=dict)
     ready_seconds: float = 900
     check_nodes: bool = True
     value_of: Callable[[Secret], str | None] = secret_value
@@ -66,6 +68,8 @@ class KubernetesPlatform:
         """
         before = self._records().get(plan.slug)
         options = self.options or (before.options if before else ManifestOptions())
+        options = options.changed(self.changes)
+        _check_form(plan, before, options)
         number = before.revisions[-1].number + 1 if before else 1
         # All that can be refused is refused before anything is changed.
         manifests(plan, options)
@@ -253,6 +257,15 @@ class KubernetesPlatform:
         if options.host is None:
             return None
         return f"{'https' if options.tls_secret else 'http'}://{options.host}"
+
+
+def _check_form(plan: Plan, before: Record | None, options: ManifestOptions) -> None:
+    """Knative makes a Service of its own under the name of the one that a Deployment has."""
+    if before and (before.options.form == "knative") != (options.form == "knative"):
+        raise DeployError(
+            f"{plan.slug} runs in the form {before.options.form!r}, and cannot become {options.form!r} while it runs: both have "
+            f"a Service of one name. End it first: chutes delete {plan.slug} --to kubernetes."
+        )
 
 
 def _of(name: str) -> str:

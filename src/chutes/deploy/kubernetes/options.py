@@ -1,8 +1,9 @@
 """What manifests say beyond the plan: how the cluster is made."""
 
 import json
-from dataclasses import asdict, dataclass
-from typing import Literal, Self, get_args
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, Self, get_args
 
 from chutes.errors import DeployError
 from chutes.suggestions import did_you_mean
@@ -63,6 +64,14 @@ class ManifestOptions:
             raise DeployError(
                 f"Invalid user={self.user}. It takes the number of a user other than root, for example 10001."
             )
+
+    def changed(self, values: Mapping[str, Any]) -> Self:
+        """The same with other values of some fields.
+
+        Raises:
+            DeployError: a value cannot be.
+        """
+        return replace(self, **values)
 
     def to_json(self) -> str:
         """One line that `from_json` reads."""
