@@ -97,7 +97,9 @@ def standard(objects):
 def test_every_plan_fits_the_schemas():
     objects = []
 
-    @hypothesis.settings(max_examples=60, derandomize=True, database=None, suppress_health_check=list(hypothesis.HealthCheck))
+    @hypothesis.settings(
+        max_examples=60, derandomize=True, database=None, suppress_health_check=list(hypothesis.HealthCheck)
+    )
     @hypothesis.given(PLANS, OPTIONS, st.booleans())
     def gather(plan, options, jobs):
         try:
