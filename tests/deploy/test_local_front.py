@@ -10,6 +10,7 @@ import pytest
 
 from chutes.deploy.local.asking import front_status
 from chutes.deploy.local.front import Front, FrontOptions, loop_factory
+from chutes.deploy.local.machine_share import free_port
 
 LONG = 30
 
@@ -134,14 +135,14 @@ async def behind(folder, *instances, hold=LONG):
 
 @pytest.fixture
 async def one():
-    instance = await Instance("one").start()
+    instance = await Instance("one").start(free_port(()))
     yield instance
     instance.stop()
 
 
 @pytest.fixture
 async def two():
-    instance = await Instance("two").start()
+    instance = await Instance("two").start(free_port(()))
     yield instance
     instance.stop()
 

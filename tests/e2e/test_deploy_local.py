@@ -114,7 +114,7 @@ class Place:
         self.name, self.one, self.two = built
         self.slug = f"test/{self.name}"
         self.platform = LocalPlatform(find_runner("podman", self.said.append), home, ready_seconds=120)
-        self.plan = Plan(username="test", name=self.name, image=self.one, drain_delay=2, shutdown_grace=5)
+        self.plan = Plan(username="test", name=self.name, image=self.one, drain_delay=4, shutdown_grace=5)
 
     def change(self, note="deploy", **changes):
         self.plan = replace(self.plan, **changes)
@@ -130,6 +130,13 @@ class Place:
         request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=60) as answer:
             return json.load(answer)
+
+    def submit(self, delay):
+        """Submits a run; returns the path that tells of it."""
+        url = f"{self.url}/jobs/note?delay={delay}"
+        request = urllib.request.Request(url, b"{}", {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return f"/jobs/note/{json.load(answer)['id']}"
 
     def wait_until(self, condition, seconds=60):
         deadline = time.monotonic() + seconds
@@ -152,6 +159,14 @@ def place(podman, built, tmp_path_factory):
         podman("rm", "-f", "-t", "0", name, check=False)
     podman("volume", "rm", f"chutes.{found.slug.replace('/', '.')}", check=False)
     shutil.rmtree(home, ignore_errors=True)
+
+
+def has_ended(pid):
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return state in "ZX"
 
 
 class Load:
@@ -215,11 +230,8 @@ def test_a_chute_is_deployed_and_answers_on_its_port(place):
 def test_a_new_revision_takes_over_under_load_and_jobs_and_files_stay(place):
     first = place.now() if place.platform.deployments() else place.change(image=place.one)
     place.ask("/keep", text="a file")
-    request = urllib.request.Request(
-        f"{place.url}/jobs/note?delay=8", b"{}", {"Content-Type": "application/json"}
-    )
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        run = json.load(answer)
+    done, queued = place.submit(delay=0), place.submit(delay=3600)
+    place.wait_until(lambda: place.ask(done)["status"] == "succeeded")
     url = place.url
     with Load(url) as load:
         place.wait_until(lambda: load.answers['"one"'] > 50)
@@ -230,9 +242,11 @@ def test_a_new_revision_takes_over_under_load_and_jobs_and_files_stay(place):
     assert set(load.answers) == {'"one"', '"two"'}
     assert (made.url, made.current, made.ready) == (url, first.current + 1, 1)
     assert place.ask("/kept") == ["a file", "a file"]
-    path = f"/jobs/note/{run['id']}"
-    place.wait_until(lambda: place.ask(path)["status"] == "succeeded")
-    assert place.ask(path)["result"] == "two"
+    assert place.ask(done)["result"] == "one"
+    assert place.ask(queued)["status"] == "queued"
+    last = place.submit(delay=0)
+    place.wait_until(lambda: place.ask(last)["status"] == "succeeded")
+    assert place.ask(last)["result"] == "two"
 
 
 def test_a_minute_of_updates_fails_no_request(running):
@@ -262,13 +276,13 @@ def test_a_broken_revision_is_given_up_and_its_log_is_shown(running):
 def test_an_instance_that_is_killed_comes_back_and_new_calls_wait_for_it(running):
     place = running
     [instance] = place.now().instances
-    os.kill(int(place.podman("inspect", "-f", "{{.State.Pid}}", instance.name)), signal.SIGKILL)
-    place.wait_until(
-        lambda: place.now().instances[0].restarts == 1 or place.now().instances[0].state != "ready"
-    )
+    pid = int(place.podman("inspect", "-f", "{{.State.Pid}}", instance.name))
+    os.kill(pid, signal.SIGKILL)
+    # Until it is gone it may take connections that it will never answer.
+    place.wait_until(lambda: has_ended(pid))
     assert place.ask("/version") == "two"
     place.wait_until(lambda: place.now().ready == 1)
-    assert place.now().instances[0].restarts == 1
+    assert place.now().instances[0].restarts >= 1
 
 
 def test_it_is_scaled_up_down_and_off(running):
