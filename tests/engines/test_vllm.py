@@ -65,14 +65,6 @@ async def test_it_answers_comes_back_when_it_was_killed_and_goes_with_its_parent
             await streams.all_end()
 
 
-async def test_it_makes_embeddings(spec):
-    async with EngineRunner(EngineSpec(**spec, task="embed")) as engine:
-        answer = await ask(
-            f"{engine.url}/v1/embeddings", {"model": "tiny", "input": ["a", "b"]}, engine.headers
-        )
-        assert [len(item["embedding"]) for item in answer["data"]] == [128, 128]
-
-
 async def test_an_argument_that_it_does_not_have_fails_the_start(spec):
     with pytest.raises(EngineError, match="unrecognized arguments: --nonsense") as failure:
         async with EngineRunner(EngineSpec(**spec, engine="vllm", arguments=("--nonsense",))):
