@@ -62,8 +62,9 @@ class Held:
         for text in texts:
             known = self.waiting + sum(map(len, self.batches))
             calls.append(asyncio.create_task(client.post("/run", json={"text": text})))
+            # Between the queue and the function an item is in neither: the model is held, so only the first goes on.
             await async_wait_until(
-                lambda known=known: self.waiting + sum(map(len, self.batches)) == known + 1
+                lambda known=known: self.batches and self.waiting + sum(map(len, self.batches)) == known + 1
             )
         return calls
 
