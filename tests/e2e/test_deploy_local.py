@@ -162,11 +162,13 @@ def place(podman, built, tmp_path_factory):
 
 
 def has_ended(pid):
+    """Whether all its threads have: the last of them closes what it listened on."""
     try:
+        threads = list(Path(f"/proc/{pid}/task").iterdir())
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
         return True
-    return state in "ZX"
+    return state in "ZX" and len(threads) == 1
 
 
 class Load:

@@ -10,7 +10,7 @@ __all__ = ["Backend", "Table"]
 
 _logger = logging.getLogger("chutes.deploy.front")
 _HOST = "127.0.0.1"
-_READY_PAUSE = 1.0
+_READY_PAUSE = 0.3
 _UNREADY_PAUSE = 0.1
 _PROBE_SECONDS = 5.0
 _PROBE = b"GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: chutes-front\r\nConnection: close\r\n\r\n"
