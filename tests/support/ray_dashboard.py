@@ -9,6 +9,10 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 TOKEN = "a-token-that-is-long-enough-for-ray"
+NO_ROOM = (
+    "Deployment 'chute' in application 'me:hello' has 1 replicas that have taken more than 30s to be scheduled. "
+    'Resources required for each replica: {"CPU": 1}, total resources available: {}. Use `ray status` for more details.'
+)
 
 
 class FakeRay:
@@ -22,6 +26,7 @@ class FakeRay:
         packages: what was uploaded.
         documents: what was put, in order.
         fails: target → the reason why its replicas do not start.
+        full: while old replicas run, no node has room for a new one.
         after_next_put: called once, as somebody else who deploys meanwhile.
     """
 
@@ -33,6 +38,7 @@ class FakeRay:
         self.packages: dict[str, bytes] = {}
         self.documents: list[dict[str, Any]] = []
         self.fails: dict[str, str] = {}
+        self.full = False
         self.after_next_put = None
         self.lines = ["a line of its log"]
         self.types: dict[str, str] = {}
@@ -107,12 +113,16 @@ class FakeRay:
             }
         reason = self.fails.get(config.get("args", {}).get("target", ""))
         scaling = config["deployments"][0].get("autoscaling_config", {})
+        waits = self.full and not reason and config["deployments"][0].get("max_surge_percent", 0) > 0
+        if waits:
+            reason = NO_ROOM
         replicas = [
-            replica(n, "STARTING" if reason else "RUNNING") for n in range(scaling.get("min_replicas", 1))
+            replica(n, "STARTING" if reason and not waits else "RUNNING")
+            for n in range(scaling.get("min_replicas", 1))
         ]
         return {
             "source": "declarative",
-            "status": "DEPLOY_FAILED" if reason else "RUNNING",
+            "status": "DEPLOYING" if waits else "DEPLOY_FAILED" if reason else "RUNNING",
             "message": "",
             "route_prefix": config.get("route_prefix"),
             "deployed_app_config": config,

@@ -2,6 +2,7 @@
 
 import io
 import json
+import threading
 import zipfile
 from dataclasses import replace
 
@@ -108,6 +109,26 @@ def test_an_application_that_somebody_wrote_over_is_sent_again(platform, ray, sa
     ray.after_next_put = lambda: ray.running.pop("me:hello")
     platform.apply(PLAN, note="deploy", say=said)
     assert platform.deployments()[0].current == 1
+
+
+def test_the_old_replicas_go_first_where_no_node_has_room_for_one_more(platform, ray, said):
+    platform.apply(PLAN, note="deploy", say=said)
+    ray.full = True
+    platform.apply(replace(PLAN, digest="b" * 64), note="deploy", say=said)
+    assert "No node has room for one more replica: the old ones stop first, and calls wait meanwhile." in said
+    surges = [one["applications"][0]["deployments"][0]["max_surge_percent"] for one in ray.documents]
+    assert surges == [25, 25, 25, 0, 25]
+
+
+def test_a_cluster_that_makes_nodes_keeps_the_old_replicas_until_there_is_room(platform, ray, said):
+    ray.types = {"10.0.0.1": "workers"}
+    platform.apply(PLAN, note="deploy", say=said)
+    ray.full = True
+    nodes_come = threading.Timer(1, ray.__setattr__, ("full", False))
+    ray.after_next_put = nodes_come.start
+    platform.apply(replace(PLAN, digest="b" * 64), note="deploy", say=said)
+    nodes_come.join()
+    assert not any("No node has room" in line for line in said)
 
 
 def test_a_revision_that_fails_is_taken_back(platform, ray, said):

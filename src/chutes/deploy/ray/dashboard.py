@@ -69,11 +69,6 @@ class Dashboard:
         found = self._json("GET", "/api/v0/nodes", params=query)
         return list(found.get("data", {}).get("result", {}).get("result", []))
 
-    def free(self) -> dict[str, Any]:
-        """What each node has of its resources, and what of that is taken, by the node's id."""
-        found = self._json("GET", "/nodes", params={"view": "summary"})
-        return dict(found.get("data", {}).get("nodeLogicalResources", {}))
-
     def autoscaling(self) -> dict[str, Any]:
         """What the cluster's autoscaler reports, empty where there is none."""
         found = self._json("GET", "/api/cluster_status").get("data", {})

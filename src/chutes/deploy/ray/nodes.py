@@ -12,7 +12,7 @@ from chutes.deploy.ray.config import labels
 from chutes.deploy.ray.dashboard import Dashboard
 from chutes.errors import DeployError
 
-__all__ = ["Node", "check_cluster", "check_fits", "read_nodes"]
+__all__ = ["Node", "check_cluster", "check_fits", "makes_nodes", "read_nodes"]
 
 _GB = 1_000_000_000
 _UNITS = {"": 1, "b": 1, "kib": 1024, "mib": 1024**2, "gib": 1024**3, "tib": 1024**4}
@@ -82,7 +82,7 @@ def check_cluster(dashboard: Dashboard, plan: Plan, say: Say) -> None:
     try:
         check_fits(plan.resources, read_nodes(dashboard.nodes()))
     except DeployError:
-        if not _makes_nodes(dashboard.autoscaling()):
+        if not makes_nodes(dashboard.autoscaling()):
             raise
         say("No node of the cluster has what the chute needs so far; its autoscaler is asked for one.")
 
@@ -160,7 +160,7 @@ def _dotted(version: tuple[int, ...]) -> str:
     return ".".join(map(str, version))
 
 
-def _makes_nodes(report: Mapping[str, Any]) -> bool:
+def makes_nodes(report: Mapping[str, Any]) -> bool:
     """Whether an autoscaler starts nodes there: one that only watches names each node's type after the node."""
     kinds = (report.get("autoscalerReport") or {}).get("nodeTypeMapping") or {}
     return any(not str(kind).startswith("node_") for kind in kinds.values())

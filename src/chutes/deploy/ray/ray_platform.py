@@ -13,7 +13,7 @@ from chutes.deploy.platforms import Say
 from chutes.deploy.ray.applications import Applications
 from chutes.deploy.ray.config import Code, application, application_name
 from chutes.deploy.ray.dashboard import Dashboard
-from chutes.deploy.ray.nodes import check_cluster
+from chutes.deploy.ray.nodes import check_cluster, makes_nodes
 from chutes.deploy.ray.packages import code_of, packages_of, secrets_package
 from chutes.deploy.ray.records import Record, Records
 from chutes.deploy.ray.replica_logs import follow_logs, last_lines
@@ -78,7 +78,8 @@ class RayPlatform:
         record = Record(revision, self._code(plan, records, say))
         say(f"Revision {revision.number} of {plan.slug}: sent to {self._dashboard.address}.")
         wanted = records.with_new(record).written(_proved(plan, record.code))
-        waiting = Waiting(self._applications, wanted, plan)
+        grows = makes_nodes(self._dashboard.autoscaling())
+        waiting = Waiting(self._applications, wanted, plan, grows=grows)
         try:
             self._applications.put(wanted)
             waiting.wait(self._timeout, say)
@@ -166,7 +167,9 @@ class RayPlatform:
         say(f"Revision {records.current} is put back.")
         try:
             plan = next(one.revision.plan for one in records.kept if one.revision.number == records.current)
-            Waiting(self._applications, restored, plan).wait(_SECONDS_TO_GO_BACK, lambda _line: None)
+            Waiting(self._applications, restored, plan, grows=False).wait(
+                _SECONDS_TO_GO_BACK, lambda _line: None
+            )
         except DeployError:
             say(f"It is not ready again so far; see `chutes status {record.revision.plan.slug}`.")
 

@@ -1,5 +1,7 @@
 """Wait for an application of Ray Serve to run as it was configured, and say what it waits for."""
 
+import copy
+import json
 import re
 import time
 from collections import Counter
@@ -19,6 +21,8 @@ _FAILED = ("DEPLOY_FAILED", "UNHEALTHY")
 _MOST_TIMES_SENT = 5
 _OURS = "chutes.errors."
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+# What Serve says of a replica that no node takes.
+_NO_ROOM = re.compile(r"Resources required for each replica: (\{.*?\}), total resources available: (\{.*?\})")
 _WORDS = {"STARTING": "starting", "RUNNING": "ready", "STOPPING": "stopping", "UPDATING": "updating"}
 
 
@@ -28,16 +32,22 @@ class Waiting:
     Somebody else who deploys at the same moment may have read what ran before this application was sent, and so have taken
     it away again: it is sent once more.
 
+    Where no node has room for one more replica, those of the old revision have to go first.
+
     Args:
         applications: of the cluster.
         wanted: the configuration of the application.
         plan: what it runs.
+        grows: the cluster gets new nodes where its own have no room.
     """
 
-    def __init__(self, applications: Applications, wanted: Mapping[str, Any], plan: Plan) -> None:
+    def __init__(
+        self, applications: Applications, wanted: Mapping[str, Any], plan: Plan, *, grows: bool
+    ) -> None:
         self._applications = applications
         self._wanted = wanted
         self._plan = plan
+        self._makes_room = not grows
         self._records = Records.of(wanted)
         self._sent = 1
         self._said = ""
@@ -57,6 +67,8 @@ class Waiting:
                 return
             elif details is not None:
                 self._tell(details, say)
+                if self._makes_room and _has_no_room(details):
+                    self._make_room(say)
             if time.monotonic() > until:
                 raise DeployError(
                     f"{self._plan.slug} did not get ready within {seconds:g} s. {self._said} A longer --timeout gives it more."
@@ -89,6 +101,13 @@ class Waiting:
         self._sent += 1
         self._applications.put(self._wanted)
 
+    def _make_room(self, say: Say) -> None:
+        self._makes_room = False
+        self._wanted = copy.deepcopy(dict(self._wanted))
+        self._wanted["deployments"][0]["max_surge_percent"] = 0
+        self._applications.put(self._wanted)
+        say("No node has room for one more replica: the old ones stop first, and calls wait meanwhile.")
+
     def _tell(self, details: Mapping[str, Any], say: Say) -> None:
         counts = Counter[str]()
         for states in _states(details):
@@ -106,6 +125,16 @@ def _states(details: Mapping[str, Any]) -> list[Counter[str]]:
         Counter(str(replica["state"]) for replica in deployment["replicas"])
         for deployment in details["deployments"].values()
     ]
+
+
+def _has_no_room(details: Mapping[str, Any]) -> bool:
+    """Whether a replica waits for resources that old ones have; a slow installation of libraries looks alike otherwise."""
+    for deployment in details["deployments"].values():
+        found = _NO_ROOM.search(deployment["message"] or "")
+        if found is not None and any(one["state"] == "RUNNING" for one in deployment["replicas"]):
+            required, available = json.loads(found[1]), json.loads(found[2])
+            return any(available.get(name, 0) < amount for name, amount in required.items())
+    return False
 
 
 def _reason(details: Mapping[str, Any]) -> str:
