@@ -14,7 +14,11 @@ __all__ = ["delete"]
 
 _Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 _Data = Annotated[
-    bool, typer.Option("--data", help="Also what it kept: runs of jobs and their files, and fetched models.")
+    bool,
+    typer.Option(
+        "--data",
+        help="Also what it kept: runs of jobs and their files. Models that chutes share stay.",
+    ),
 ]
 
 
