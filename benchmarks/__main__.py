@@ -49,6 +49,7 @@ class Run:
             "jobs": self._jobs,
             "llm": self._llm,
             "deploy": self._deploy,
+            "ray": self._ray,
             "llm-first": self._llm_first,
         }[name]()
 
@@ -150,6 +151,15 @@ class Run:
         )
         return tables
 
+    def _ray(self) -> str:
+        from benchmarks.ray import on_ray
+
+        options = self.options
+        tables, self.samples = on_ray(
+            options.workload, rounds=options.rounds, seconds=options.seconds, folder=self.folder
+        )
+        return tables
+
     def _take(self, sample: Any) -> None:
         self.samples.append(sample)
         print(sample, file=sys.stderr)
@@ -196,6 +206,7 @@ def main() -> None:
             "llm",
             "llm-first",
             "deploy",
+            "ray",
             "all",
         ],
     )

@@ -21,7 +21,7 @@ from benchmarks.machine import busy_seconds
 from chutes.deploy import Plan
 from chutes.deploy.local import LocalPlatform, find_runner
 
-__all__ = ["Cost", "DeployedChute", "Loss", "loss"]
+__all__ = ["Cost", "DeployedChute", "Loss", "loss", "timed"]
 
 BASE = "localhost/chutes-test-python:3.11"
 _READY_SECONDS = 120.0
@@ -130,15 +130,15 @@ class DeployedChute:
         anew = (*cached, "--no-cache")
         for _ in range(rounds):
             self._write("one")
-            found.append(_timed("image, from nothing", lambda: self._build(*anew)))
+            found.append(timed("image, from nothing", lambda: self._build(*anew)))
             # What was built without the cache does not fill it.
             self._build(*cached)
-            found.append(_timed("image, all layers cached", lambda: self._build(*cached)))
-            found.append(_timed("image, nothing changed", self._build))
+            found.append(timed("image, all layers cached", lambda: self._build(*cached)))
+            found.append(timed("image, nothing changed", self._build))
             image = self._build()
             self._write("two")
             found.append(
-                _timed("image, a line of the chute changed", lambda: self._build("--", "--network", "host"))
+                timed("image, a line of the chute changed", lambda: self._build("--", "--network", "host"))
             )
             self.images = [image, self._build()]
         self.plan = replace(self.plan, image=self.images[0])
@@ -154,7 +154,7 @@ class DeployedChute:
             _wait_for(port)
 
         try:
-            return _timed("container, to its first answer", start)
+            return timed("container, to its first answer", start)
         finally:
             _podman("rm", "-f", "-t", "0", name)
 
@@ -171,7 +171,7 @@ class DeployedChute:
             _wait_for(port)
 
         try:
-            return _timed("bare process, to its first answer", start)
+            return timed("bare process, to its first answer", start)
         finally:
             for process in processes:
                 process.kill()
@@ -215,7 +215,7 @@ class DeployedChute:
             "through the front": int(self.url.rpartition(":")[2]),
         }
         return [
-            _timed(f"1,000 calls {place}", lambda port=port: _echoes(port, 1000))
+            timed(f"1,000 calls {place}", lambda port=port: _echoes(port, 1000))
             for _ in range(rounds)
             for place, port in ports.items()
         ]
@@ -257,7 +257,8 @@ def loss(event: str, client: str, calls: Calls, begun: "Counter[str]") -> Loss:
     )
 
 
-def _timed(what: str, do: Callable[[], object]) -> Cost:
+def timed(what: str, do: Callable[[], object]) -> Cost:
+    """How long it takes to do it."""
     since, busy = time.monotonic(), busy_seconds()
     do()
     seconds = time.monotonic() - since

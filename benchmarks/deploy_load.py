@@ -5,9 +5,10 @@ import itertools
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from chutes.client import Client
 from chutes.errors import CallError
@@ -34,8 +35,16 @@ class Calls:
 
 
 @contextmanager
-def load(url: str) -> Iterator[dict[str, Calls]]:
-    """Fifty calls a second for each kind of client, from ten threads each, until the block is left."""
+def load(
+    url: str, kinds: Sequence[str] = CLIENTS, per_second: float = PER_SECOND
+) -> Iterator[dict[str, Calls]]:
+    """Steady calls of each kind of client, from ten threads each, until the block is left.
+
+    Args:
+        url: of the chute; its cord `/call` takes an id.
+        kinds: of `CLIENTS`.
+        per_second: calls of each kind.
+    """
     over = threading.Event()
     # No two loads share an id: what was begun in an earlier one is not counted as this one's.
     prefix, numbers = str(time.time_ns()), itertools.count()
@@ -43,10 +52,11 @@ def load(url: str) -> Iterator[dict[str, Calls]]:
     def name() -> str:
         return f"{prefix}-{next(numbers)}"
 
-    found = {kind: Calls() for kind in CLIENTS}
+    found = {kind: Calls() for kind in kinds}
+    pause = _EACH / per_second
     threads = [
-        threading.Thread(target=_call_on, args=(url, kind, found[kind], name, over))
-        for kind in CLIENTS
+        threading.Thread(target=_call_on, args=(_asking(url, kind), found[kind], name, pause, over))
+        for kind in kinds
         for _ in range(_EACH)
     ]
     for thread in threads:
@@ -59,9 +69,14 @@ def load(url: str) -> Iterator[dict[str, Calls]]:
             thread.join()
 
 
-def _call_on(url: str, kind: str, calls: Calls, new_name: Callable[[], str], over: threading.Event) -> None:
-    ask, close = _asking(url, kind)
-    pause = _EACH / PER_SECOND
+def _call_on(
+    client: tuple[Callable[[str], str], Callable[[], None]],
+    calls: Calls,
+    new_name: Callable[[], str],
+    pause: float,
+    over: threading.Event,
+) -> None:
+    ask, close = client
     following = time.monotonic()
     while not over.wait(max(0.0, following - time.monotonic())):
         following += pause
@@ -82,12 +97,16 @@ def _asking(url: str, kind: str) -> tuple[Callable[[str], str], Callable[[], Non
             return str(client.call("/call", id=name, headers={"Idempotency-Key": name} if keyed else {}))
 
         return call, client.close
-    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=_TIMEOUT)
+    place = urlsplit(url)
+    connection = http.client.HTTPConnection(place.netloc, timeout=_TIMEOUT)
 
     def ask(name: str) -> str:
         try:
             connection.request(
-                "POST", "/call", json.dumps({"id": name}), {"Content-Type": "application/json"}
+                "POST",
+                f"{place.path.rstrip('/')}/call",
+                json.dumps({"id": name}),
+                {"Content-Type": "application/json"},
             )
             answer = connection.getresponse()
             body = answer.read()

@@ -36,7 +36,15 @@ class Load:
 
 
 def load(
-    port: int, target: str, body: str | None, *, connections: int, seconds: float, core: int, folder: Path
+    port: int,
+    target: str,
+    body: str | None,
+    *,
+    connections: int,
+    seconds: float,
+    core: int,
+    folder: Path,
+    host: str = "127.0.0.1",
 ) -> Load:
     """Keep `connections` clients busy from one core.
 
@@ -50,7 +58,7 @@ def load(
     command = [
         "taskset", "-c", str(core), "wrk", "--threads", "1", "--connections", str(connections),
         "--duration", f"{seconds:.0f}s", "--timeout", "30s", "--latency", "--script", str(script),
-        f"http://127.0.0.1:{port}{target}",
+        f"http://{host}:{port}{target}",
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:

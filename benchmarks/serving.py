@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 from benchmarks.environments import ROOT
 from benchmarks.lineup import Server, Workload
@@ -104,6 +104,10 @@ def serving(
             _end(served)
 
 
+class _Working(Protocol):
+    def cpu_seconds(self) -> float: ...
+
+
 class Watch:
     """Who uses the processors, from its making on.
 
@@ -111,13 +115,13 @@ class Watch:
         served: the server; None when it has not been started yet.
     """
 
-    def __init__(self, served: Served | None = None) -> None:
+    def __init__(self, served: _Working | None = None) -> None:
         self._began = time.monotonic()
         self._busy = busy_seconds()
         self._own = _own_seconds()
         self._served = served.cpu_seconds() if served is not None else 0.0
 
-    def read(self, served: Served) -> tuple[float, float]:
+    def read(self, served: _Working) -> tuple[float, float]:
         """Processor seconds of the server until now, and how many cores others used on average."""
         window = time.monotonic() - self._began
         cpu = served.cpu_seconds() - self._served

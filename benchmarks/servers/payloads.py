@@ -6,6 +6,7 @@ from pydantic import BaseModel, Field
 
 CONCURRENCY = 64
 SLEEP_SECONDS = 0.010
+CALL_SECONDS = 0.05
 OTHER_ROUTES = 50
 MAX_BATCH = 16
 MAX_WAIT = 0.005
@@ -21,6 +22,10 @@ class Prompt(BaseModel):
 class Answer(BaseModel):
     generated_text: str
     tokens_used: int
+
+
+class Call(BaseModel):
+    id: str
 
 
 class Number(BaseModel):
