@@ -333,6 +333,7 @@ async def test_a_second_event_loop_can_use_it(store):
         ("NEXT", "chutes_runs_next"),
         ("MINE", "chutes_runs_running"),
         ("BEAT", "chutes_runs_running"),
+        ("HOLDERS", "chutes_runs_running"),
         ("RECOVER", "chutes_runs_running"),
         ("PURGEABLE", "chutes_runs_finished"),
         ("CRON_INSERT", "chutes_runs_scheduled"),
@@ -343,7 +344,7 @@ async def test_an_index_without_finished_runs_finds_what_waits(
 ):
     text, names = postgres._dialect(getattr(statements, statement), schema)
     known = {
-        "jobs": '["embed"]', "live": "[]", "worker": "w", "newline": "\n", "job": "embed", "id": "1", "webhook": None,
+        "jobs": '["embed"]', "dead": "[]", "worker": "w", "newline": "\n", "job": "embed", "id": "1", "webhook": None,
     }  # fmt: skip
     connection = await asyncpg.connect(postgres_server.url())
     try:

@@ -226,6 +226,25 @@ async def test_a_clock_that_goes_back_makes_only_delays_longer(path):
     await store.close()
 
 
+async def test_a_worker_that_begins_while_another_one_looks_for_the_dead_keeps_its_runs(path):
+    class Slow(SQLite):
+        """Somebody else begins to work just after it has seen who lives."""
+
+        async def live_workers(self):
+            live = await super().live_workers()
+            await newcomer.open()
+            await newcomer.claim(["embed"], 1)
+            return live
+
+    newcomer, store = Store(SQLite(path), "newcomer"), Store(Slow(path), "test")
+    await store.open()
+    run, _ = await store.insert(NewRun(job="embed"))
+    assert await store.recover() == []
+    assert await newcomer.mine() == {(run.id, 1): False}
+    await newcomer.close()
+    await store.close()
+
+
 async def test_a_clock_that_jumps_ahead_takes_no_run_from_a_living_worker(path):
     clock = [wall_clock()]
     store = Store(SQLite(path, clock=lambda: clock[0]), "test")
@@ -244,6 +263,7 @@ async def test_a_clock_that_jumps_ahead_takes_no_run_from_a_living_worker(path):
         ("CLAIM", "chutes_runs_claim"),
         ("NEXT", "chutes_runs_next"),
         ("MINE", "chutes_runs_running"),
+        ("HOLDERS", "chutes_runs_running"),
         ("RECOVER", "chutes_runs_running"),
         ("PURGEABLE", "chutes_runs_finished"),
         ("LIST_OF_JOB", "chutes_runs_job"),
@@ -253,7 +273,7 @@ async def test_a_clock_that_jumps_ahead_takes_no_run_from_a_living_worker(path):
 )
 async def test_an_index_without_finished_runs_finds_what_waits(store, path, statement, index):
     text = dialect(getattr(statements, statement))
-    values = dict.fromkeys(re.findall(r":([a-z]\w*)", text), 1) | {"jobs": "[]", "live": "[]", "ids": "[]"}
+    values = dict.fromkeys(re.findall(r":([a-z]\w*)", text), 1) | {"jobs": "[]", "dead": "[]", "ids": "[]"}
     with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.create_function("now_ms", 0, wall_clock)
         plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {text}", values)]
@@ -268,13 +288,14 @@ async def test_an_index_without_finished_runs_finds_what_waits(store, path, stat
         ("CLAIM", "chutes_runs_webhooks"),
         ("DELIVERING", "chutes_runs_delivering"),
         ("NEXT", "chutes_runs_webhooks"),
+        ("HOLDERS", "chutes_runs_delivering"),
         ("RECOVER", "chutes_runs_delivering"),
         ("WAITING", "chutes_runs_webhooks"),
     ],
 )
 async def test_an_index_of_what_is_to_be_told_finds_webhooks(store, path, statement, index):
     text = dialect(getattr(webhook_store, statement))
-    values = dict.fromkeys(re.findall(r":([a-z]\w*)", text), 1) | {"live": "[]"}
+    values = dict.fromkeys(re.findall(r":([a-z]\w*)", text), 1) | {"dead": "[]"}
     with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.create_function("now_ms", 0, wall_clock)
         plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {text}", values)]

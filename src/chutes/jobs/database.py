@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-__all__ = ["Database", "Row", "Step"]
+__all__ = ["Database", "Row", "Step", "dead_workers"]
 
 Row = Mapping[str, Any]
 
@@ -52,3 +52,18 @@ class Database(Protocol):
 
     async def close(self) -> None:
         """Let go of it."""
+
+
+async def dead_workers(database: Database, holders: str) -> list[str]:
+    """Workers that hold something and are surely dead; none where only leases tell.
+
+    Who holds something is asked before who lives: a worker that begins in between is in neither answer, and would be taken
+    for dead the other way round.
+
+    Args:
+        database: where they hold it.
+        holders: the statement that lists them as `worker`.
+    """
+    (rows,) = await database.run(Step(holders), write=False)
+    live = await database.live_workers()
+    return [] if live is None else sorted({row["worker"] for row in rows}.difference(live))

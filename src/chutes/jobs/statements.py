@@ -6,8 +6,8 @@ Each database replaces what the two write differently: `now_ms()`, `elements(:li
 
 __all__ = [
     "ADD_EVENT", "BEAT", "CANCEL", "CLAIM", "CRON", "CRON_INSERT", "CRON_MOVE", "CRON_SKIPPED", "CRON_START", "EVENTS",
-    "FINISH", "GET", "GET_BY_KEY", "INSERT", "LIST", "LIST_OF_JOB", "LIST_OF_STATUS", "MIGRATIONS", "MINE", "NEXT", "PROGRESS",
-    "PURGE", "PURGEABLE", "PURGEABLE_OF_JOB", "PURGE_EVENTS", "RECOVER", "RETRY", "WAITING",
+    "FINISH", "GET", "GET_BY_KEY", "HOLDERS", "INSERT", "LIST", "LIST_OF_JOB", "LIST_OF_STATUS", "MIGRATIONS", "MINE", "NEXT",
+    "PROGRESS", "PURGE", "PURGEABLE", "PURGEABLE_OF_JOB", "PURGE_EVENTS", "RECOVER", "RETRY", "WAITING",
 ]  # fmt: skip
 
 MIGRATIONS = (
@@ -103,11 +103,13 @@ FINISH = """
     RETURNING *
 """
 
+HOLDERS = "SELECT DISTINCT worker FROM chutes_runs WHERE status = 'running'"
+
 RECOVER = """
     WITH lost AS MATERIALIZED (
         SELECT id FROM chutes_runs
         WHERE status = 'running' AND (
-            lease_until <= now_ms() OR (CAST(:known AS BIGINT) = 1 AND worker NOT IN (elements(:live)))) {lock})
+            lease_until <= now_ms() OR worker IN (elements(:dead))) {lock})
     UPDATE chutes_runs SET
         status = CASE WHEN cancel = 1 THEN 'cancelled' WHEN attempt < max_attempts THEN 'queued' ELSE 'failed' END,
         finished_at = CASE WHEN cancel = 0 AND attempt < max_attempts THEN NULL ELSE now_ms() END,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from chutes.errors import KeyConflict
 from chutes.jobs import statements as sql
-from chutes.jobs.database import Database, Step
+from chutes.jobs.database import Database, Step, dead_workers
 from chutes.jobs.files_store import FilesStore
 from chutes.jobs.run import Run, Status, new_id
 from chutes.jobs.unsettled import accept
@@ -171,8 +171,7 @@ class Store:
 
     async def recover(self) -> list[Run]:
         """Free the runs of workers that died: queued again, or failed when that was their last attempt."""
-        live = await self.database.live_workers()
-        values = {"known": int(live is not None), "live": json.dumps(list(live or ())), "newline": "\n"}
+        values = {"dead": json.dumps(await dead_workers(self.database, sql.HOLDERS)), "newline": "\n"}
         (rows,) = await self.database.run(Step(sql.RECOVER, values))
         return [Run.of(row) for row in rows]
 

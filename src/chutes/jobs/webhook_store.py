@@ -6,7 +6,7 @@ beginning of the delivery are one change.
 
 import json
 
-from chutes.jobs.database import Database, Step
+from chutes.jobs.database import Database, Step, dead_workers
 from chutes.jobs.run import Run
 from chutes.jobs.webhook import WebhookStatus
 
@@ -44,11 +44,13 @@ SETTLE = """
     RETURNING *
 """
 
+HOLDERS = "SELECT DISTINCT webhook_worker AS worker FROM chutes_runs WHERE webhook_worker IS NOT NULL"
+
 RECOVER = """
     WITH lost AS MATERIALIZED (
         SELECT id FROM chutes_runs
         WHERE webhook_worker IS NOT NULL AND (
-            webhook_due <= now_ms() OR (CAST(:known AS BIGINT) = 1 AND webhook_worker NOT IN (elements(:live)))) {lock})
+            webhook_due <= now_ms() OR webhook_worker IN (elements(:dead))) {lock})
     UPDATE chutes_runs SET webhook_error = 'interrupted', webhook_worker = NULL, webhook_due = now_ms(),
         webhook_status = CASE WHEN webhook_attempts < CAST(:attempts AS BIGINT) THEN 'pending' ELSE 'failed' END
     WHERE id IN (SELECT id FROM lost) AND webhook_worker IS NOT NULL
@@ -105,8 +107,7 @@ class WebhookStore:
 
     async def recover(self, attempts: int) -> list[Run]:
         """Free what workers that died were at: due again, or failed after so many attempts."""
-        live = await self._database.live_workers()
-        values = {"known": int(live is not None), "live": json.dumps(list(live or ())), "attempts": attempts}
+        values = {"dead": json.dumps(await dead_workers(self._database, HOLDERS)), "attempts": attempts}
         (rows,) = await self._database.run(Step(RECOVER, values))
         return [Run.of(row) for row in rows]
 
