@@ -15,8 +15,10 @@ _BUILDER = "chutes.deploy.ray.replica:build"
 # Refusals, probes, pages and websockets are answered while every slot and place is taken: Serve lets them through too.
 _SPARE_REQUESTS = 64
 _UPSCALE_SECONDS = 3.0
-# Serve measures every 10 s, and wants to look at more than one measurement.
-_LOOK_BACK_SECONDS = 12.0
+# Serve measures every 10 s otherwise, and a call that finds no replica waits for the next measurement.
+_MEASURE_SECONDS = 1.0
+# It wants to look at more than one measurement.
+_LOOK_BACK_SECONDS = 5.0
 _DOWNSCALE_SECONDS = 60.0
 _DRAIN_LOOK_SECONDS = 0.5
 _GB = 1_000_000_000
@@ -137,6 +139,7 @@ def _replicas(plan: Plan) -> dict[str, Any]:
         "min_replicas": least,
         "max_replicas": max(plan.most, 1),
         "target_ongoing_requests": plan.concurrency * plan.scaling_threshold,
+        "metrics_interval_s": _MEASURE_SECONDS,
         "look_back_period_s": _LOOK_BACK_SECONDS,
         "upscale_delay_s": _UPSCALE_SECONDS,
         "downscale_delay_s": min(_DOWNSCALE_SECONDS, idle),
