@@ -16,7 +16,7 @@ TEMPLATE = (
 )
 
 
-def make_tiny_llama(folder: Path, seed: int = 0) -> Path:
+def make_tiny_llama(folder: Path, seed: int = 0, context: int = CONTEXT) -> Path:
     """Writes the model into `folder`, the same for the same seed, and returns the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     symbols = _byte_symbols()
@@ -24,13 +24,13 @@ def make_tiny_llama(folder: Path, seed: int = 0) -> Path:
     config = {
         "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_act": "silu", "dtype": "float32",
         "vocab_size": len(vocabulary), "hidden_size": HIDDEN, "intermediate_size": INNER, "num_hidden_layers": LAYERS,
-        "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": HEAD, "max_position_embeddings": CONTEXT,
+        "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": HEAD, "max_position_embeddings": context,
         "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "tie_word_embeddings": True,
         "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
     }  # fmt: skip
     tokenizer_config = {
         "tokenizer_class": "PreTrainedTokenizerFast", "pad_token": "<pad>", "bos_token": "<bos>", "eos_token": "<eos>",
-        "model_max_length": CONTEXT, "chat_template": TEMPLATE, "clean_up_tokenization_spaces": False,
+        "model_max_length": context, "chat_template": TEMPLATE, "clean_up_tokenization_spaces": False,
     }  # fmt: skip
     for name, content in (
         ("config.json", config),

@@ -24,7 +24,7 @@ chute = build_vllm_chute(
     username="acme",
     model_name="./llama",
     node_selector=NodeSelector(gpu_count=1),
-    engine_args="--max-model-len 2048 --enforce-eager",
+    engine_args="--max-model-len 32768 --enforce-eager",
 ).chute
 
 
@@ -48,13 +48,15 @@ async def length(self, texts: list[str]) -> list[int]:
     return [len(vector) for vector in await self.embed(texts)]
 """
 MESSAGES = [{"role": "user", "content": "Good day"}]
-LONG = 1900
+CONTEXT = 32768
+# So many take a minute, and a busy machine shows the first of them after seconds.
+LONG = 32000
 SIZED = {"model": "llama", "max_tokens": 6, "extra_body": {"ignore_eos": True}}
 
 
 @contextmanager
 def served(folder: Path, text: str) -> Iterator[tuple[ChuteProcess, openai.OpenAI, httpx2.Client]]:
-    make_tiny_llama(folder / "llama")
+    make_tiny_llama(folder / "llama", context=CONTEXT)
     (folder / "app.py").write_text(text)
     environ = {"CHUTES_ENGINE_PYTHON": engine_python("vllm")}
     with chute_process(
@@ -89,7 +91,7 @@ def test_a_language_model_answers_in_every_way_of_the_openai_api(tmp_path):
         with pytest.raises(openai.NotFoundError):
             client.chat.completions.create(model="other", messages=MESSAGES)
         with pytest.raises(openai.BadRequestError):
-            client.chat.completions.create(model="llama", messages=MESSAGES, max_tokens=5000)
+            client.chat.completions.create(model="llama", messages=MESSAGES, max_tokens=CONTEXT + 1)
         tokens = http.post("/tokenize", json={"prompt": "héllo"}).json()["tokens"]
         assert http.post("/detokenize", json={"tokens": tokens}).json()["prompt"].endswith("héllo")
         assert http.post("/tell", json={"prompt": "Good day"}).json() == 4
