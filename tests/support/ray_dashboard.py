@@ -133,7 +133,14 @@ class FakeRay:
 def node(address: str, labels: dict[str, str] | None = None, **resources: float) -> dict[str, Any]:
     """A node that is alive, with memory for anything."""
     total = {"memory": 64e9, **resources}
-    return {"node_ip": address, "state": "ALIVE", "labels": labels or {}, "resources_total": total}
+    return {
+        "node_id": "n",
+        "node_name": f"at-{address}",
+        "node_ip": address,
+        "state": "ALIVE",
+        "labels": labels or {},
+        "resources_total": total,
+    }
 
 
 def replica(number: int, state: str) -> dict[str, Any]:

@@ -76,6 +76,12 @@ def test_a_chute_runs_as_an_application_of_its_own(platform, ray, said):
     assert said[-1] == "Revision 1 of me/hello is ready."
 
 
+def test_an_instance_stands_on_a_node_by_its_name(platform, ray, said):
+    assert [one.place for one in platform.apply(PLAN, note="deploy", say=said).instances] == ["at-10.0.0.1"]
+    ray.rows = []
+    assert [one.place for one in platform.deployments()[0].instances] == ["10.0.0.1"]
+
+
 def test_one_replica_has_to_start_before_an_idle_chute_may_have_none(platform, ray, said):
     platform.apply(replace(PLAN, min_instances=0), note="deploy", say=said)
     least = [

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from chutes.deploy.deployment import Deployment, Instance, InstanceState
 from chutes.deploy.ray.dashboard import Dashboard
+from chutes.deploy.ray.nodes import node_names
 from chutes.deploy.ray.records import Records
 
 __all__ = ["Applications"]
@@ -61,8 +62,9 @@ class Applications:
         """Those that are chutes of ours, sorted by their slug."""
         state = self._dashboard.serve()
         base = self._url or _base(self._dashboard.address, state)
+        places = node_names(self._dashboard.nodes())
         found = [
-            _deployment(Records.of(config), state["applications"][name], base)
+            _deployment(Records.of(config), state["applications"][name], base, places)
             for name, config in _declared(state).items()
             if Records.of(config).kept
         ]
@@ -98,17 +100,19 @@ def _base(dashboard: str, state: Mapping[str, Any]) -> str | None:
     return f"{scheme}://{shown}:{options['port']}" if options.get("port") else None
 
 
-def _deployment(records: Records, details: Mapping[str, Any], base: str | None) -> Deployment:
+def _deployment(
+    records: Records, details: Mapping[str, Any], base: str | None, places: Mapping[str, str]
+) -> Deployment:
     slug = records.kept[-1].revision.plan.slug
     return Deployment(
         revisions=records.revisions(),
         current=records.current,
-        instances=tuple(_instances(records, details)),
+        instances=tuple(_instances(records, details, places)),
         url=f"{base.rstrip('/')}/{slug}" if base and details.get("route_prefix") else None,
     )
 
 
-def _instances(records: Records, details: Mapping[str, Any]) -> list[Instance]:
+def _instances(records: Records, details: Mapping[str, Any], places: Mapping[str, str]) -> list[Instance]:
     failing = details["status"] in ("DEPLOY_FAILED", "UNHEALTHY")
     found = []
     for deployment in details["deployments"].values():
@@ -121,7 +125,7 @@ def _instances(records: Records, details: Mapping[str, Any]) -> list[Instance]:
                     name=replica["replica_id"],
                     state=state,
                     revision=records.current,
-                    place=replica.get("node_ip") or "",
+                    place=places.get(replica.get("node_id") or "") or replica.get("node_ip") or "",
                     detail=deployment["message"] if state in ("waiting", "starting", "failed") else "",
                 )
             )

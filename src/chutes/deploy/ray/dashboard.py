@@ -64,7 +64,7 @@ class Dashboard:
                 raise DeployError(f"Ray Serve refused the application: {_text(response)}")
 
     def nodes(self) -> list[dict[str, Any]]:
-        """The nodes as the cluster's state has them: `node_ip`, `state`, `labels`, `resources_total`."""
+        """The nodes as the cluster's state has them: `node_id`, `node_name`, `node_ip`, `state` and more."""
         query = {"limit": "10000", "detail": "true"}
         found = self._json("GET", "/api/v0/nodes", params=query)
         return list(found.get("data", {}).get("result", {}).get("result", []))

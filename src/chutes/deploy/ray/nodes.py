@@ -12,7 +12,7 @@ from chutes.deploy.ray.config import labels
 from chutes.deploy.ray.dashboard import Dashboard
 from chutes.errors import DeployError
 
-__all__ = ["Node", "check_cluster", "check_fits", "makes_nodes", "read_nodes"]
+__all__ = ["Node", "check_cluster", "check_fits", "makes_nodes", "node_names", "read_nodes"]
 
 _GB = 1_000_000_000
 _UNITS = {"": 1, "b": 1, "kib": 1024, "mib": 1024**2, "gib": 1024**3, "tib": 1024**4}
@@ -26,7 +26,7 @@ class Node:
     """One node that is alive.
 
     Attributes:
-        name: its address.
+        name: what it was called at its start, or its address.
         labels: what selectors look at.
         cpu: cores in all, whatever is taken of them; likewise the next two.
         gpus: GPUs.
@@ -92,6 +92,11 @@ def read_nodes(found: Sequence[Mapping[str, Any]]) -> list[Node]:
     return [_read(row) for row in found if row.get("state") == "ALIVE"]
 
 
+def node_names(found: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """What each node is called, by its id."""
+    return {str(row.get("node_id", "")): _name(row) for row in found}
+
+
 def check_fits(resources: Resources, nodes: Sequence[Node]) -> None:
     """See that at least one node could run an instance.
 
@@ -137,12 +142,16 @@ def _matches(value: str | None, told: str) -> bool:
 def _read(row: Mapping[str, Any]) -> Node:
     resources = row.get("resources_total") or {}
     return Node(
-        name=str(row.get("node_ip", "")),
+        name=_name(row),
         labels=dict(row.get("labels") or {}),
         cpu=_number(resources.get("CPU")),
         gpus=_number(resources.get("GPU")),
         memory=_number(resources.get("memory")),
     )
+
+
+def _name(row: Mapping[str, Any]) -> str:
+    return str(row.get("node_name") or row.get("node_ip") or "")
 
 
 def _number(value: object) -> float:
