@@ -158,6 +158,9 @@ def test_states_are_what_the_tool_says(runner, tmp_path):
     first, second = platform.deployments()[0].instances
     assert (first.state, second.state) == ("ready", "failed")
     assert second.detail == "it ended with exit code 137"
+    runner.containers["chutes.me.words.1-2"].status = "restarting"
+    runner.containers["chutes.me.words.1-2"].code = 0
+    assert platform.deployments()[0].instances[1].detail == "it ended"
     del runner.containers["chutes.me.words.1-2"]
     assert platform.deployments()[0].instances[1].detail.startswith("its container is gone")
     runner.crash("chutes.me.words.front-1")

@@ -74,6 +74,18 @@ def test_a_chute_of_which_nothing_answers_is_deployed_again(platform, said, stat
     assert deploy(platform, plan, say=said).is_new
 
 
+@pytest.mark.parametrize("again", [deploy, lambda where, plan, *, say: scale(where, plan.slug, 2, say=say)])
+def test_an_instance_that_failed_beside_others_is_replaced(platform, said, again):
+    plan = PLAN.scaled(2)
+    put(platform, plan)
+    there = platform.running["me/hello"]
+    one, other = there.instances
+    platform.running["me/hello"] = replace(there, instances=(replace(one, state="failed"), other))
+
+    assert again(platform, plan, say=said).is_new
+    assert platform.running["me/hello"].ready == 2
+
+
 def test_another_environment_is_a_new_revision(platform, said):
     put(platform, PLAN)
 

@@ -89,14 +89,14 @@ def find_deployment(platform: Platform, name: str) -> Deployment:
 
 
 def scale(platform: Platform, name: str, instances: int | None, *, say: Say) -> Deployed:
-    """Give a chute a fixed number of instances, or None: as many as the load asks for.
+    """Give a chute a fixed number of instances, or None: as many as the load asks for; failed ones are replaced.
 
     Raises:
         DeployError: there is no such chute, the number cannot be, or the platform has no room for it.
     """
     before = find_deployment(platform, name)
     plan = before.plan.scaled(instances)
-    if plan == before.plan:
+    if plan == before.plan and not _is_broken(before):
         return Deployed(before, is_new=False)
     note = "scale by the load" if instances is None else f"scale to {instances}"
     return Deployed(platform.apply(plan, note=note, say=say), is_new=True)
@@ -121,11 +121,14 @@ def rollback(platform: Platform, name: str, number: int | None = None, *, say: S
 def _runs_already(before: Deployment, plan: Plan) -> bool:
     if before.plan != plan or not plan.digest or plan.secrets:
         return False
-    if before.revision(before.current).outcome == "failed":
+    if before.revision(before.current).outcome == "failed" or _is_broken(before):
         return False
     may_be_idle = plan.instances == 0 or (plan.instances is None and plan.min_instances == 0)
-    broken = any(instance.state == "failed" for instance in before.instances)
-    return before.ready > 0 or (may_be_idle and not broken)
+    return before.ready > 0 or may_be_idle
+
+
+def _is_broken(deployment: Deployment) -> bool:
+    return any(instance.state == "failed" for instance in deployment.instances)
 
 
 def _previous(before: Deployment) -> Revision:

@@ -48,6 +48,9 @@ class Container:
         """Such as "it ended with exit code 1"."""
         if self.out_of_memory:
             return "it took more memory than it may, and was ended"
+        if self.code == 0 and self.status != "exited":
+            # While it is started again nobody knows the code of before.
+            return "it ended"
         return f"it ended with exit code {self.code}"
 
 
