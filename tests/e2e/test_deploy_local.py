@@ -265,7 +265,7 @@ def test_a_minute_of_updates_fails_no_request(running):
 
 def test_a_broken_revision_is_given_up_and_its_log_is_shown(running):
     place = running
-    with Load(place.url) as load, pytest.raises(DeployError, match=r"(?s)exit code.*this revision is broken"):
+    with Load(place.url) as load, pytest.raises(DeployError, match=r"(?s)it ended.*this revision is broken"):
         place.change(environment={"BREAK": "yes"})
     place.plan = place.now().plan
     assert place.now().ready == 1

@@ -82,9 +82,9 @@ def test_several_gguf_files_without_the_usual_one_have_to_be_named():
 @pytest.mark.parametrize(
     ("names", "forms", "wanted", "text"),
     [
-        (["config.json"], BOTH, "", "it has not config.json with .safetensors weights. It has config.json"),
+        (["config.json"], BOTH, "", "it has no config.json with .safetensors weights. It has config.json"),
         ([], BOTH, "", "It has no files"),
-        (["model.safetensors"], ("gguf",), "", "it has not a .gguf file"),
+        (["model.safetensors"], ("gguf",), "", "it has no .gguf file"),
         (["a.gguf"], ("folder",), "", "it has GGUF files only"),
         (["config.json", "model.safetensors"], BOTH, "Q4_0", "no GGUF files, so there is no 'Q4_0'"),
     ],

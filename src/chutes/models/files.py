@@ -135,6 +135,6 @@ def _what_there_is(listed: Sequence[Listed], forms: Sequence[Form], wanted: str,
         return "it has GGUF files only, and the engine needs config.json with .safetensors weights"
     if has_folder:
         return "it has no .gguf file, and the engine needs one"
-    needed = "config.json with .safetensors weights" if "folder" in forms else "a .gguf file"
+    needed = "config.json with .safetensors weights" if "folder" in forms else ".gguf file"
     names = ", ".join(file.path for file in listed[:8]) + (", ..." if len(listed) > 8 else "")  # noqa: PLR2004 - one line's worth
-    return f"it has not {needed}. It has {names or 'no files'}"
+    return f"it has no {needed}. It has {names or 'no files'}"
